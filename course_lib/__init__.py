@@ -1,0 +1,18 @@
+"""Measure deep networks exactly as Glorot & Bengio (2010) did.
+
+Where to look, from the ground up (a module imports only from lines above its own):
+
+==================================================  ==============================================
+``storage``, ``activations``, ``plots``             files, the table of activations, drawing
+``shapeset``, ``datasets``, ``results``             data we make, data we fetch, results we ship
+``init``                                            the initialisation schemes, Eqs. (1) and (16)
+``models``                                          ``MLP``: dense networks with a run axis
+``backprop``                                        Eqs. (2) and (3) as code
+``instruments``                                     statistics of activations and gradients
+``training``                                        one visible loop, and its ``History``
+``experiments``                                     one function per figure of the paper
+``claims``, ``report``                              the ledger; a check-up of your own network
+==================================================  ==============================================
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,79 @@
+"""Initialisation schemes: the paper's standard one, Eq. (1), and its normalized one, Eq. (16).
+
+A weight here has shape (..., fan_in, fan_out), as in s = z W + b. PyTorch's ``nn.Linear`` keeps
+the transpose: hand over ``linear.weight.mT``.
+"""
+
+import math
+
+import torch
+
+
+def standard_bound(fan_in, fan_out):
+    """Return the bound of Glorot & Bengio (2010), Eq. (1): 1/sqrt(fan_in)."""
+    return 1 / math.sqrt(fan_in)
+
+
+def normalized_bound(fan_in, fan_out):
+    """Return the bound of Glorot & Bengio (2010), Eq. (16): sqrt(6)/sqrt(fan_in + fan_out)."""
+    return math.sqrt(6 / (fan_in + fan_out))
+
+
+_BOUNDS = {"standard": standard_bound, "normalized": normalized_bound}
+_ALIASES = {"xavier": "normalized", "glorot": "normalized", "torch_default": "standard"}
+SCHEMES = tuple(_BOUNDS)
+
+
+def resolve(scheme):
+    """Return the scheme's own name for a name or an alias (xavier, glorot, torch_default).
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name; the message lists the names.
+    """
+    name = _ALIASES.get(scheme, scheme)
+    if name not in _BOUNDS:
+        known = ", ".join((*SCHEMES, *_ALIASES))
+        raise ValueError(f"unknown scheme {scheme!r}; choose one of {known}")
+    return name
+
+
+def bound(scheme, fan_in, fan_out):
+    """Return the half-width a of U[-a, a] that `scheme` draws a fan_in x fan_out matrix from."""
+    return _BOUNDS[resolve(scheme)](fan_in, fan_out)
+
+
+def fill_(weight, scheme, generator):
+    """Fill `weight` in place with draws from `scheme` and return it.
+
+    Parameters
+    ----------
+    weight : tensor, shape (..., fan_in, fan_out), floating point, any device
+    scheme : str
+        ``"standard"``, ``"normalized"`` or an alias.
+    generator : torch.Generator
+        On the CPU: the draws are made there in float64, so that every device and precision
+        starts from the same network.
+
+    Raises
+    ------
+    ValueError
+        If the weight has fewer than two axes, or the scheme is unknown.
+    """
+    if weight.ndim < 2:
+        raise ValueError(f"a weight needs shape (..., fan_in, fan_out), not {tuple(weight.shape)}")
+    a = bound(scheme, *weight.shape[-2:])
+    draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
+    with torch.no_grad():
+        return weight.copy_(draws.mul_(2 * a).sub_(a))
+
+
+def standard_(weight, generator):
+    """Fill in place from U[-1/sqrt(fan_in), 1/sqrt(fan_in)]: Glorot & Bengio (2010), Eq. (1)."""
+    return fill_(weight, "standard", generator)
+
+
+def normalized_(weight, generator):
+    """Fill in place from U[-a, a], a = sqrt(6/(fan_in + fan_out)): Eq. (16), "Xavier"."""
+    return fill_(weight, "normalized", generator)
