@@ -1,0 +1,204 @@
+"""Build the book, and write its lessons out as the notebooks that the tests run again.
+
+`python -m tools.book build` runs the lessons and builds the HTML in _build/html. Jupyter Book keeps
+the outputs of every notebook that ran, but asks only whether the notebook changed. Two hashes, kept
+in _build, add what it does not look at:
+
+- what a lesson's outputs depend on: course_lib and its data, the pins, the Python. If that hash
+  changed, every lesson runs again;
+- what all pages share: the configuration, the extensions, the bibliography. If that hash changed,
+  or if the last build did not end well, every page is written again. Sphinx would otherwise skip
+  the pages it has read, and with them their warnings, so that a second try would pass.
+
+`python -m tools.book notebooks` writes the executed lessons into _build/nbval.
+"""
+
+import hashlib
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# What the outputs of the lessons depend on, and what the pages depend on beyond that.
+OUTPUTS_FROM = ("course_lib", "constraints.txt")
+PAGES_FROM = ("_config.yml", "_toc.yml", "book/extensions", "book/references.bib", "tools/book.py")
+
+
+def fingerprint(root, names):
+    """Return the hash of the Python version and of the named files and folders under `root`.
+
+    Names count as well as contents; what Python or an editor leaves behind does not.
+    """
+    digest = hashlib.sha256(repr(sys.version_info[:3]).encode())
+    for name in names:
+        top = root / name
+        files = sorted(top.rglob("*")) if top.is_dir() else [top]
+        for path in files:
+            inside = path.relative_to(root)
+            hidden = any(part.startswith((".", "__pycache__")) for part in inside.parts)
+            if path.is_file() and not hidden and not path.name.endswith(("~", ".pyc")):
+                content = hashlib.sha256(path.read_bytes()).hexdigest()
+                digest.update(f"{inside.as_posix()} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def keys(root):
+    """Return the two hashes: of what the outputs depend on, and of what the pages depend on."""
+    return {
+        "outputs": fingerprint(root, OUTPUTS_FROM),
+        "pages": fingerprint(root, OUTPUTS_FROM + PAGES_FROM),
+    }
+
+
+def prepare(build, now):
+    """Remove from the folder `build` what the hashes `now` show to be stale.
+
+    Returns the names of the hashes that differed. A hash is forgotten before the build and noted
+    after it (`conclude`), so that one that was stopped half-way counts as different; only the
+    outputs stay good, because each is stored when its lesson has run to the end.
+    """
+    build.mkdir(exist_ok=True)
+    stored = {name: _read(build / f"{name}.key") for name in now}
+    stale = [name for name in now if stored[name] != now[name]]
+    if "outputs" in stale:
+        shutil.rmtree(build / ".jupyter_cache", ignore_errors=True)
+    (build / "outputs.key").write_text(now["outputs"])
+    if "pages" in stale:
+        for name in (".doctrees", "html", "jupyter_execute"):
+            shutil.rmtree(build / name, ignore_errors=True)
+    (build / "pages.key").unlink(missing_ok=True)
+    return stale
+
+
+def conclude(build, before, after, succeeded):
+    """Note the hashes of a build that ended: `before` it began and `after`.
+
+    If a file was edited meanwhile, nobody knows which lesson saw which version: all run again next
+    time. The hash of the pages is noted for a build without a warning only.
+    """
+    if after["outputs"] != before["outputs"]:
+        (build / "outputs.key").unlink(missing_ok=True)
+    elif succeeded and after == before:
+        (build / "pages.key").write_text(after["pages"])
+
+
+def _read(path):
+    return path.read_text() if path.exists() else None
+
+
+def lessons(root):
+    """Return the names, such as "00_start_here", of the lessons in the table of contents."""
+    import yaml
+
+    toc = (root / "_toc.yml").read_text()
+    names = []
+
+    def visit(node):
+        if isinstance(node, dict):
+            if str(node.get("file", "")).startswith("lessons/"):
+                names.append(Path(node["file"]).stem)
+            node = list(node.values())
+        if isinstance(node, list):
+            for child in node:
+                visit(child)
+
+    visit(yaml.safe_load(toc))
+    return names
+
+
+def build(root=ROOT):
+    """Build the book with every warning an error; return the exit status and print the outcome."""
+    start = time.monotonic()
+    folder = root / "_build"
+    before = keys(root)
+    stale = prepare(folder, before)
+    if "outputs" in stale:
+        print("Running every lesson and building the book ...", flush=True)
+    program = Path(sys.executable).with_name("jupyter-book")
+    status = _run([program, "build", ".", "-W", "--keep-going", "-n"], root, folder / "book.log")
+    if status is None:
+        print("\nStopped. The lessons that ran to the end need not run again.")
+        return 130
+    conclude(folder, before, keys(root), status == 0)
+    took = time.monotonic() - start
+    if status:
+        print(
+            f"The book has problems, see above and {folder / 'book.log'}; this took {took:.0f} s."
+        )
+    else:
+        print(f"The book is in {folder / 'html' / 'index.html'}; this took {took:.0f} s.")
+    return status
+
+
+def _run(command, root, log):
+    """Run Jupyter Book; print its warnings and each lesson that ran; return its exit status.
+
+    What it says is kept in the file `log`. Returns None if it was stopped with Ctrl-C.
+    """
+    shown = re.compile(r"Executed notebook in")
+    noise = re.compile(r"Kernel is running over TCP without encryption|^\s*$")
+    with log.open("w") as file:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        process = subprocess.Popen(command, cwd=root, **pipes)
+
+        def follow(stream, wanted):
+            for line in stream:
+                file.write(line)
+                if wanted(line):
+                    print(
+                        re.sub(r"\x1b\[[\d;]*m", "", line).replace(f"{root}/", ""),
+                        end="",
+                        flush=True,
+                    )
+
+        # Sphinx reports its progress on one stream and its warnings on the other.
+        warnings = threading.Thread(
+            target=follow, args=(process.stderr, lambda line: not noise.search(line))
+        )
+        warnings.start()
+        try:
+            follow(process.stdout, shown.search)
+            return process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            return None
+        finally:
+            warnings.join()
+
+
+def notebooks(root=ROOT):
+    """Write each lesson, merged with the outputs that the book's cache holds, into _build/nbval.
+
+    A lesson that did not run to the end has no outputs in the cache and is left out; a test
+    compares the notebooks with the table of contents. Returns the exit status.
+    """
+    import jupytext
+    import nbformat
+    from jupyter_cache import get_cache
+
+    target = root / "_build" / "nbval"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir(parents=True)
+    cache = get_cache(root / "_build" / ".jupyter_cache")
+    missing = []
+    for name in lessons(root):
+        source = jupytext.read(root / "lessons" / f"{name}.md")
+        try:
+            _, executed = cache.merge_match_into_notebook(source)
+        except KeyError:
+            missing.append(name)
+            continue
+        nbformat.write(executed, target / f"{name}.ipynb")
+    if missing:
+        print("Not run to the end, so not run again:", ", ".join(missing))
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit({"build": build, "notebooks": notebooks}[sys.argv[1]]())
