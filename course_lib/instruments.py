@@ -1,0 +1,302 @@
+"""What goes on inside a network: statistics of a trace, or of anyone's ``nn.Module`` by hooks."""
+
+import contextlib
+import hashlib
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from course_lib import backprop
+
+# What can be measured per layer, and how. Layers 1 .. d for activations (z^1 .. z^d); matrices
+# 0 .. d for the rest (s^i, dC/ds^i per example, dC/dW^i of the mean cost).
+KINDS = {
+    "activation": "layer",
+    "pre_activation": "matrix",
+    "back_propagated": "matrix",
+    "weight_gradient": "matrix",
+}
+STATISTICS = ("mean", "std", "percentiles", "histogram")
+OTHERS = ("activation_saturated", "cost", "error", "logit_weight_rms", "logit_bias_rms")
+QUANTITIES = tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in STATISTICS) + OTHERS
+DEFAULT = (
+    "activation_mean",
+    "activation_std",
+    "activation_percentiles",
+    "activation_saturated",
+    "back_propagated_std",
+    "weight_gradient_std",
+    "cost",
+    "error",
+)
+
+
+# ---------------------------------------------------------------- when to measure
+class Schedule(NamedTuple):
+    """A named predicate on the update number: ``schedule(step) -> bool``."""
+
+    name: str
+    due: object
+
+    def __call__(self, step):
+        return self.due(step)
+
+
+def every(n):
+    """Measure at updates 0, n, 2n, ..."""
+    if n < 1:
+        raise ValueError(f"every needs a whole number of at least 1, not {n!r}")
+    return Schedule(f"every {n}", lambda step: step % n == 0)
+
+
+def logarithmic(per_decade=10):
+    """Measure at update 0 and at about `per_decade` updates in each factor of ten."""
+    if per_decade < 1:
+        raise ValueError(f"per_decade must be at least 1, not {per_decade!r}")
+
+    def due(step):
+        if step == 0:
+            return True
+        nearest = round(math.log10(step) * per_decade)
+        return step == round(10 ** (nearest / per_decade))
+
+    return Schedule(f"logarithmic {per_decade}", due)
+
+
+def at(steps):
+    """Measure at the updates listed."""
+    chosen = frozenset(int(step) for step in steps)
+    digest = hashlib.sha256(repr(sorted(chosen)).encode()).hexdigest()[:12]
+    return Schedule(f"at {len(chosen)} updates {digest}", chosen.__contains__)
+
+
+# ---------------------------------------------------------------- our own networks
+class Monitor:
+    """Measures a network on a fixed set of examples whenever its schedule says so.
+
+    Parameters
+    ----------
+    images : tensor, shape (B, n_0);  labels : tensor, shape (B,), int64
+        The paper uses 300 test examples.
+    schedule : callable, step -> bool
+        `every`, `logarithmic`, `at`, or your own function.
+    quantities : names from `QUANTITIES`
+    percentiles : numbers from 0 to 100;  edges : dict, kind to bin edges of its histogram
+    name : str
+        A prefix for the recorded names, needed where two monitors record the same quantity.
+    """
+
+    def __init__(
+        self,
+        images,
+        labels,
+        schedule,
+        quantities=DEFAULT,
+        percentiles=(98,),
+        edges=None,
+        name="",
+    ):
+        if not torch.isfinite(images).all():
+            raise ValueError("the monitored images hold values that are not finite (NaN or inf)")
+        self.images, self.labels, self.schedule = images, labels, schedule
+        self.quantities = check_quantities(quantities)
+        self.percentiles, self.edges, self.name = tuple(percentiles), edges, name
+
+    def prefixed(self, quantity):
+        """Return the name under which `quantity` is recorded."""
+        return f"{self.name}_{quantity}" if self.name else quantity
+
+    def measure(self, model):
+        """Return {name: array}, each with the run axis first."""
+        return measure(
+            model, self.images, self.labels, self.quantities, self.percentiles, self.edges
+        )
+
+    def axes(self, quantity):
+        """Return the names of the axes of a recorded quantity, "update" first."""
+        return (self.prefixed("update"), *axes_of(quantity))
+
+    @property
+    def coordinates(self):
+        """The values along the fixed axes of what is recorded: percentiles and bin edges."""
+        found = {f"{kind}_edges": np.asarray(edges) for kind, edges in (self.edges or {}).items()}
+        if any(quantity.endswith("percentiles") for quantity in self.quantities):
+            found["percentile"] = np.asarray(self.percentiles, dtype=np.float64)
+        return {self.prefixed(name): values for name, values in found.items()}
+
+    @property
+    def config(self):
+        """What determines the recording, for JSON."""
+        content = hashlib.sha256(self.images.cpu().numpy().tobytes())
+        content.update(self.labels.cpu().numpy().tobytes())
+        return {
+            "examples": len(self.images),
+            "content": content.hexdigest()[:16],
+            "schedule": getattr(self.schedule, "name", getattr(self.schedule, "__name__", "")),
+            "quantities": list(self.quantities),
+            "percentiles": list(self.percentiles),
+            "edges": {k: [float(e) for e in v] for k, v in (self.edges or {}).items()},
+            "name": self.name,
+        }
+
+
+def check_quantities(names):
+    """Return `names` as a tuple; raise ValueError for one that is not in `QUANTITIES`."""
+    for name in names:
+        if name not in QUANTITIES:
+            raise ValueError(f"unknown quantity {name!r}; choose from {', '.join(QUANTITIES)}")
+    return tuple(names)
+
+
+def axes_of(quantity):
+    """Return the axis names of what `measure` returns for `quantity`: "run" comes first."""
+    kind, _, statistic = quantity.rpartition("_")
+    if quantity == "activation_saturated":
+        return ("run", "layer")
+    if statistic in STATISTICS and kind in KINDS:
+        last = {"percentiles": ("percentile",), "histogram": (f"{kind}_bin",)}
+        return ("run", KINDS[kind], *last.get(statistic, ()))
+    return ("run",)
+
+
+def measure(model, images, labels, quantities=DEFAULT, percentiles=(98,), edges=None):
+    """Measure a network on a batch; back-propagated gradients are of the cross-entropy.
+
+    Parameters
+    ----------
+    model : MLP;  images : (B, n_0);  labels : (B,)
+    quantities, percentiles, edges : as for `Monitor`
+
+    Returns
+    -------
+    dict of numpy arrays, float64
+        (R, L) for a mean, std or saturated fraction, one more axis for percentiles and
+        histograms (shares), (R,) for ``cost`` (nats), ``error`` (share misclassified) and the rms
+        of W h and b at the output (``logit_weight_rms``, ``logit_bias_rms``).
+    """
+    quantities = check_quantities(quantities)
+    images = images.to(model.weights[0])
+    labels = labels.to(images.device)
+    trace = model(images)
+    values = {
+        "activation": trace.activations[1:],
+        "pre_activation": trace.pre_activations,
+    }
+    if any(q.startswith(("back_propagated", "weight_gradient")) for q in quantities):
+        gradients = backprop.gradients(model, trace, labels)
+        values["back_propagated"] = gradients.pre_activations
+        values["weight_gradient"] = gradients.weights
+    out = {}
+    for quantity in quantities:
+        kind, _, statistic = quantity.rpartition("_")
+        if quantity in OTHERS:
+            result = _OTHER[quantity](model, trace, labels)
+        else:
+            rows = [v.flatten(1) for v in values[kind]]
+            result = np.stack([_STATISTIC[statistic](v, percentiles, edges, kind) for v in rows], 1)
+        out[quantity] = np.asarray(result, dtype=np.float64)
+    return out
+
+
+def _percentiles(values, percentiles, edges, kind):
+    return sorted_percentiles(values.cpu().numpy(), percentiles)
+
+
+def sorted_percentiles(rows, percentiles):
+    """Return the percentiles of each row, (R, M) -> (R, P): numpy's default rule, by one sort."""
+    rows = np.sort(rows, axis=-1)
+    place = np.asarray(percentiles, dtype=np.float64) / 100 * (rows.shape[-1] - 1)
+    below = np.floor(place).astype(int)
+    above = np.minimum(below + 1, rows.shape[-1] - 1)
+    return rows[:, below] + (place - below) * (rows[:, above] - rows[:, below])
+
+
+def _histogram(values, percentiles, edges, kind):
+    if kind not in (edges or {}):
+        raise ValueError(f"a histogram of {kind} needs its bins: edges={{'{kind}': [...]}}")
+    counts = [np.histogram(row, bins=edges[kind])[0] for row in values.cpu().numpy()]
+    return np.array(counts) / values.shape[1]
+
+
+_STATISTIC = {
+    "mean": lambda values, *_: values.double().mean(1).cpu().numpy(),
+    "std": lambda values, *_: values.double().std(1, correction=0).cpu().numpy(),
+    "percentiles": _percentiles,
+    "histogram": _histogram,
+}
+
+
+def _rms(values):
+    return values.double().square().flatten(1).mean(1).sqrt().cpu().numpy()
+
+
+_OTHER = {
+    "activation_saturated": lambda model, trace, labels: np.stack(
+        [
+            model.activation.saturated(z).flatten(1).double().mean(1).cpu().numpy()
+            for z in trace.activations[1:]
+        ],
+        axis=1,
+    ).reshape(model.runs, model.depth),
+    "cost": lambda model, trace, labels: (
+        backprop.COSTS["cross_entropy"].values(trace.logits.double(), labels).mean(1).cpu().numpy()
+    ),
+    "error": lambda model, trace, labels: (
+        (trace.logits.argmax(-1) != labels).double().mean(1).cpu().numpy()
+    ),
+    "logit_weight_rms": lambda model, trace, labels: _rms(trace.logits - model.biases[-1]),
+    "logit_bias_rms": lambda model, trace, labels: _rms(model.biases[-1]),
+}
+
+
+# ---------------------------------------------------------------- anyone's nn.Module
+@dataclass
+class Recorded:
+    """One call of one sub-module: its output, and dC/d(output) once backward has run."""
+
+    name: str
+    type: str
+    output: torch.Tensor
+    gradient: torch.Tensor | None = None
+
+
+@contextlib.contextmanager
+def record(module):
+    """Record what the leaf sub-modules of any ``nn.Module`` put out, and the gradients there.
+
+    Yields a list that fills with one `Recorded` per call, in the order of the calls; gradients
+    are those of whatever scalar ``backward`` or ``torch.autograd.grad`` is called on. The hooks
+    are gone when the block ends, also after an exception.
+
+        with instruments.record(net) as calls:
+            loss = cross_entropy(net(x), y)
+            loss.backward()
+        [(call.name, call.output.std(), call.gradient.std()) for call in calls]
+    """
+    calls, handles = [], []
+
+    def watch(name):
+        def hook(child, args, output):
+            if not isinstance(output, torch.Tensor) or not output.is_floating_point():
+                return
+            call = Recorded(name, type(child).__name__, output.detach().clone())
+            calls.append(call)
+            if output.requires_grad:
+                # A hook on the tensor, not on the module: it survives in-place activations.
+                handles.append(
+                    output.register_hook(lambda g: setattr(call, "gradient", g.detach().clone()))
+                )
+
+        return hook
+
+    try:
+        for name, child in module.named_modules():
+            if next(child.children(), None) is None:
+                handles.append(child.register_forward_hook(watch(name or "(itself)")))
+        yield calls
+    finally:
+        for handle in handles:
+            handle.remove()

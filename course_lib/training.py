@@ -1,0 +1,308 @@
+"""One visible training loop, and the history it leaves behind."""
+
+import contextlib
+import hashlib
+import math
+import pathlib
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from course_lib import backprop, storage
+
+COST_EVERY = 100  # updates averaged into one entry of ``train_cost``
+SAVE_EVERY = 60.0  # seconds between checkpoints; saving changes no result
+
+
+class History:
+    """What a training run recorded: arrays by name, each with named axes.
+
+    ``history["activation_mean"]`` has axes ``history.axes["activation_mean"]``, for example
+    ("update", "run", "layer"); ``history["update"]`` says at which updates. Always there:
+    ``train_cost`` over ``train_update`` (the mean cost of the last 100 mini-batches, in nats for
+    the cross-entropy) and ``diverged`` (per run the update by which its cost was no longer
+    finite, or -1).
+    """
+
+    def __init__(self, arrays, axes, config, provenance=None):
+        self.arrays, self.axes, self.config = arrays, axes, config
+        self.provenance = provenance or {}
+
+    def __getitem__(self, name):
+        if name not in self.arrays:
+            raise KeyError(f"no array {name!r}; there are: {', '.join(sorted(self.arrays))}")
+        return self.arrays[name]
+
+    def __contains__(self, name):
+        return name in self.arrays
+
+    def save(self, path):
+        """Write everything to one ``.npz``, atomically."""
+        axes = {name: list(names) for name, names in self.axes.items()}
+        storage.save(path, self.arrays, self.config, self.provenance, axes)
+
+    @classmethod
+    def load(cls, path):
+        """Read a history that `save` wrote; ValueError names a damaged file."""
+        stored = storage.load(path)
+        axes = {name: tuple(names) for name, names in stored.axes.items()}
+        return cls(stored.arrays, axes, stored.config, stored.provenance)
+
+
+class Minibatches:
+    """Endless mini-batches from a finite set, reshuffled each time it has been seen once.
+
+    Parameters
+    ----------
+    images : tensor (n, n_0);  labels : tensor (n,)
+    batch_size : int, at most n
+    seed : int
+        Batch k is a pure function of (seed, k).
+    """
+
+    def __init__(self, images, labels, batch_size, seed):
+        if not 1 <= batch_size <= len(images):
+            raise ValueError(f"batch_size must lie in 1 to {len(images)}, not {batch_size!r}")
+        if len(labels) != len(images):
+            raise ValueError(f"{len(images)} images but {len(labels)} labels")
+        self.images, self.labels = images, labels
+        self.batch_size, self.seed = batch_size, seed
+        self._epoch, self._order = None, None
+
+    def batch(self, k):
+        """Return mini-batch k: images (batch_size, n_0) and labels (batch_size,)."""
+        per_epoch = len(self.images) // self.batch_size
+        epoch, place = divmod(k, per_epoch)
+        if epoch != self._epoch:
+            order = np.random.default_rng([self.seed, epoch]).permutation(len(self.images))
+            self._epoch, self._order = epoch, torch.from_numpy(order)
+        rows = self._order[place * self.batch_size : (place + 1) * self.batch_size]
+        return self.images[rows], self.labels[rows]
+
+    @property
+    def config(self):
+        """What determines the batches, for JSON."""
+        return {"examples": len(self.images), "batch_size": self.batch_size, "seed": self.seed}
+
+
+def train(
+    model,
+    data,
+    updates,
+    learning_rate,
+    cost="cross_entropy",
+    monitors=(),
+    checkpoint=None,
+    threads=1,
+    progress=True,
+):
+    """Train all runs of a model side by side with plain stochastic gradient descent.
+
+    Parameters
+    ----------
+    model : MLP, changed in place;  updates : int, the number of the last update
+    data : object with ``batch(k) -> (images, labels)``, such as `shapeset.Stream`
+    learning_rate : float, or sequence of R of them;  cost : a name of `backprop.COSTS`
+    monitors : sequence of `instruments.Monitor`
+    checkpoint : path of a ``.npz``, optional
+        Written once a minute and on Ctrl-C; the same call then goes on from there and ends
+        exactly as if it had never stopped. Removed at the end.
+    threads : int, for torch while it trains;  progress : bool, a bar with the time left
+
+    Returns
+    -------
+    History
+    """
+    rule = backprop.cost_named(cost)
+    rates = _rates(learning_rate, model)
+    if not isinstance(updates, int) or updates < 0:
+        raise ValueError(f"updates must be a whole number of at least 0, not {updates!r}")
+    _check_batch(model, *data.batch(0))
+    config = {
+        "model": model.config | {"start": _digest(model)},
+        "data": data.config,
+        "updates": updates,
+        "learning_rate": rates.flatten().tolist(),
+        "cost": cost,
+        "monitors": [monitor.config for monitor in monitors],
+        "threads": threads,
+    }
+    records = _Records(model, monitors, updates)
+    step = _resume(checkpoint, config, model, records)
+    with _threads(threads), _interrupts() as stop, _bar(updates, step, progress) as bar:
+        saved = time.monotonic()
+        while step < updates and not stop.is_set():
+            records.observe(step, model, data)
+            images, labels = data.batch(step)
+            trace = model(images.to(model.weights[0]))
+            labels = labels.to(trace.logits.device)
+            delta = backprop.deltas(model, trace, labels, rule)
+            records.add_cost(rule.values(trace.logits, labels).mean(1))
+            backprop.descend_(model, trace, delta, rates)
+            step += 1
+            bar.update()
+            if checkpoint and time.monotonic() - saved > SAVE_EVERY:
+                _save(checkpoint, config, model, records, step)
+                saved = time.monotonic()
+        if step < updates:
+            if checkpoint:
+                _save(checkpoint, config, model, records, step)
+            then = f"goes on from {checkpoint}" if checkpoint else "starts again: no checkpoint"
+            raise KeyboardInterrupt(f"stopped after {step} of {updates}; the same call {then}")
+        records.observe(step, model, data)
+    if checkpoint:
+        pathlib.Path(checkpoint).unlink(missing_ok=True)
+    return History(records.arrays(), records.axes, config, storage.provenance())
+
+
+class _Records:
+    """The lists that grow during training, and what they are called."""
+
+    def __init__(self, model, monitors, updates):
+        self.monitors, self.updates = monitors, updates
+        self.axes = {
+            "train_update": ("train_update",),
+            "train_cost": ("train_update", "run"),
+            "diverged": ("run",),
+        }
+        self.fixed = {}
+        for monitor in monitors:
+            own = {monitor.prefixed("update"): (monitor.prefixed("update"),)}
+            own |= {monitor.prefixed(q): monitor.axes(q) for q in monitor.quantities}
+            if taken := self.axes.keys() & own.keys():
+                raise ValueError(
+                    f"two monitors record {sorted(taken)[0]!r}; give one of them a name"
+                )
+            self.axes |= own
+            self.fixed |= monitor.coordinates
+        self.lists = {name: [] for name in self.axes if name != "diverged"}
+        self.cost_sum = torch.zeros_like(model.biases[0][:, 0, 0])
+        self.diverged = np.full(model.runs, -1)
+
+    def add_cost(self, costs):
+        self.cost_sum += costs
+
+    def observe(self, step, model, data):
+        if step and (step % COST_EVERY == 0 or step == self.updates):
+            self._close_window(step, model, data)
+        for monitor in self.monitors:
+            if monitor.schedule(step):
+                self.lists[monitor.prefixed("update")].append(step)
+                for name, value in monitor.measure(model).items():
+                    self.lists[monitor.prefixed(name)].append(value)
+
+    def _close_window(self, step, model, data):
+        """Note the mean cost since the last full window, and the runs it is not finite in."""
+        total = self.cost_sum.double().cpu().numpy()
+        new = ~np.isfinite(total) & (self.diverged < 0)
+        if new.any():
+            for k in range((step - 1) // COST_EVERY * COST_EVERY, step):
+                _check_batch(model, *data.batch(k))  # were the data to blame?
+            self.diverged[new] = step
+        if step % COST_EVERY == 0:
+            self.lists["train_update"].append(step)
+            self.lists["train_cost"].append(total / COST_EVERY)
+            self.cost_sum.zero_()
+
+    def arrays(self):
+        """Name to array: what was recorded so far, and the coordinates of fixed axes."""
+        recorded = {name: np.array(values) for name, values in self.lists.items()}
+        return recorded | {"diverged": self.diverged} | self.fixed
+
+
+def _rates(learning_rate, model):
+    values = torch.as_tensor(learning_rate, dtype=torch.float64).flatten()
+    if len(values) == 1:
+        values = values.expand(model.runs)
+    if len(values) != model.runs:
+        raise ValueError(f"{len(values)} learning rates for {model.runs} runs")
+    for value in values.tolist():
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f"a learning rate must be positive and finite, not {value}")
+    return values.to(model.weights[0]).view(-1, 1, 1)
+
+
+def _check_batch(model, images, labels):
+    if images.shape[-1] != model.sizes[0]:
+        raise ValueError(
+            f"the data has {images.shape[-1]} inputs an example; the model takes {model.sizes[0]}"
+        )
+    if not torch.isfinite(images).all():
+        raise ValueError("the training images hold values that are not finite (NaN or inf)")
+    backprop.check_labels(labels, images.shape[-2], model.sizes[-1])
+
+
+def _digest(model):
+    """Return a short hash of the weights, so that a checkpoint fits only its own start."""
+    digest = hashlib.sha256()
+    for value in model.parameters.values():
+        digest.update(value.cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _save(path, config, model, records, step):
+    arrays = {f"parameter/{name}": value.cpu() for name, value in model.parameters.items()}
+    arrays |= {f"record/{name}": value for name, value in records.arrays().items()}
+    arrays |= {"step": step, "cost_sum": records.cost_sum.cpu()}
+    storage.save(path, arrays, config, storage.provenance())
+
+
+def _resume(path, config, model, records):
+    """Load a checkpoint into model and records and return its step; 0 where there is none."""
+    if path is None or not pathlib.Path(path).exists():
+        return 0
+    stored = storage.load(path)
+    for name in config.keys() | stored.config.keys():
+        if config.get(name) != stored.config.get(name):
+            raise ValueError(
+                f"{path} belongs to another training: its {name} is "
+                f"{stored.config.get(name)}, not {config.get(name)}; name another checkpoint"
+            )
+    for name, value in model.parameters.items():
+        value.copy_(torch.from_numpy(stored[f"parameter/{name}"]))
+    for name in records.lists:
+        records.lists[name] = list(stored[f"record/{name}"])
+    records.diverged = stored["record/diverged"]
+    records.cost_sum = torch.from_numpy(stored["cost_sum"]).to(records.cost_sum)
+    return int(stored["step"])
+
+
+def _bar(updates, step, progress):
+    return tqdm(
+        total=updates,
+        initial=step,
+        disable=not progress,
+        unit=" updates",
+        unit_scale=True,
+        mininterval=0.5,
+        file=sys.stderr,
+    )
+
+
+@contextlib.contextmanager
+def _threads(count):
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def _interrupts():
+    """Turn Ctrl-C into an event, so that no update is left half done; restore the handler."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop  # signals reach the main thread only
+        return
+    before = signal.signal(signal.SIGINT, lambda number, frame: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)
