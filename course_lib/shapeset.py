@@ -1,0 +1,323 @@
+"""Shapeset-3x2: one or two triangles, parallelograms and ellipses on a small grey image.
+
+The infinite data set of Glorot & Bengio (2010), section 2.1, as a pure function of a seed. It
+follows the distribution of the authors' published generator, not its code. The random numbers are
+drawn on the CPU, so every device shows the same images; the pixels are filled on the device.
+
+Lengths are pixels of a 32 x 32 frame, points are (x, y) with y down, as in the image.
+"""
+
+import itertools
+import math
+from dataclasses import dataclass, fields
+
+import numpy as np
+import torch
+
+KINDS = ("triangle", "parallelogram", "ellipse")
+CORNERS = (3, 4, 20)  # the authors draw the ellipse as a polygon with 20 corners
+CLASSES = (
+    "triangle",
+    "parallelogram",
+    "ellipse",
+    "triangle + parallelogram",
+    "parallelogram + ellipse",
+    "triangle + ellipse",
+    "two triangles",
+    "two parallelograms",
+    "two ellipses",
+)
+LABEL_OF_PAIR = torch.tensor([[6, 3, 5], [3, 7, 4], [5, 4, 8]])  # [kind of first, kind of second]
+
+FRAME = 32
+MARGIN = 1  # no shape touches the frame
+SCALES = (0.2, 0.8)  # of the frame
+ANGLES = 255  # turns are multiples of 2 pi / 255
+DARK, LIGHT = (0, 114), (140, 255)  # grey levels of the background and the objects, or inverted
+ROUNDS = (1, 4, 15, 30)  # proposals for the place of a second object: 50, then it is dropped
+BLOCK = 1000  # images drawn at once by a stream
+
+
+def _regular(corners):
+    """Regular polygon of radius 0.5 with a horizontal base, its last corner repeated: (2, 20)."""
+    steps = torch.arange(20, dtype=torch.float64).clamp(max=corners - 1)
+    angle = 2 * math.pi * ((steps + 0.5) / corners + 0.25)
+    return 0.5 * torch.stack([angle.cos(), angle.sin()])
+
+
+REGULAR = torch.stack([_regular(corners) for corners in CORNERS])
+AREA_OF_UNIT = torch.tensor([n / 8 * math.sin(2 * math.pi / n) for n in CORNERS]).double()
+
+
+@dataclass
+class Parameters:
+    """What determines n images. Objects that an image does not have are of kind -1.
+
+    kinds (n, 2) int64: index into KINDS; the second object covers the first.
+    labels (n,) int64: index into CLASSES.
+    greys (n, 3) int64: background, first and second object, 0 to 255.
+    corners (n, 2, 20, 2): (x, y) of the corners; spare places repeat the last corner.
+    centres, scales (n, 2, 2): centre (x, y); lengths of the two axes, the longer first.
+    turns (n, 2): final angle in radians, from x towards y.
+    """
+
+    kinds: torch.Tensor
+    labels: torch.Tensor
+    greys: torch.Tensor
+    corners: torch.Tensor
+    centres: torch.Tensor
+    scales: torch.Tensor
+    turns: torch.Tensor
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, images):
+        """The parameters of some images: a slice, a mask or a tensor of indices."""
+        return Parameters(*(getattr(self, field.name)[images] for field in fields(self)))
+
+
+def parameters(n, seed):
+    """Draw what determines n images of Shapeset-3x2.
+
+    n : number of images, at least 1.
+    seed : integer of at least 0. The same n and seed give the same parameters.
+    Returns Parameters. Raises ValueError for other n or seed.
+    """
+    _whole("n", n, least=1)
+    _whole("seed", seed, least=0)
+    return _draw(n, np.random.SeedSequence(seed))
+
+
+def _draw(n, seed_sequence):
+    # NumPy's generator keeps all bits of the seed; torch.Generator on the CPU keeps 32 of them.
+    rng = np.random.default_rng(seed_sequence)
+    two = torch.from_numpy(rng.random(n) < 0.5)
+    kinds = torch.from_numpy(rng.integers(0, 3, (n, 2)))
+    # Stretching a tilted regular polygon gives any triangle or parallelogram. A tilt beyond half
+    # the symmetry step would repeat another one.
+    tilts = torch.tensor([ANGLES // corners for corners in CORNERS])[kinds]
+    tilt = (_uniform(rng, n, 2) * tilts).floor() - tilts // 2
+    turn = torch.from_numpy(rng.integers(0, ANGLES - 1, (n, 2)))
+    angles = torch.stack([tilt, turn], dim=2) * (2 * math.pi / ANGLES)
+    first = _place(kinds[:, 0], angles[:, 0], _uniform(rng, n, 4))
+    scales, centres, points = [torch.stack([x, torch.zeros_like(x)], dim=1) for x in first]
+
+    # The second object is placed again while it hides too much of the first. Several proposals
+    # at a time, of which the first good one counts, save rounds for the last few images.
+    pending = two.nonzero()[:, 0]
+    for tries in ROUNDS:
+        now = pending[:, None]
+        proposal = _place(kinds[now, 1], angles[now, 1], _uniform(rng, len(pending), tries, 4))
+        before = scales[now, 0], centres[now, 0], points[now, 0]
+        good = ~_hides(kinds[now], before, proposal)
+        found, choice = good.any(1), good.byte().argmax(1)
+        for placed, proposed in zip((scales, centres, points), proposal, strict=True):
+            placed[pending[found], 1] = proposed[found, choice[found]]
+        pending = pending[~found]
+    two[pending] = False
+
+    dark = torch.from_numpy(rng.integers(DARK[0], DARK[1] + 1, (n, 3)))
+    light = torch.from_numpy(rng.integers(LIGHT[0], LIGHT[1] + 1, (n, 3)))
+    is_light = torch.from_numpy(rng.random((n, 1)) < 0.5) ^ torch.tensor([True, False, False])
+    labels = torch.where(two, LABEL_OF_PAIR[kinds[:, 0], kinds[:, 1]], kinds[:, 0])
+    kinds[~two, 1] = -1
+    corners = points.transpose(2, 3).float()
+    greys = torch.where(is_light, light, dark)
+    return Parameters(kinds, labels, greys, corners, centres, scales, angles[..., 1])
+
+
+def _uniform(rng, *shape):
+    return torch.from_numpy(rng.random(shape))
+
+
+def _place(kinds, angles, uniform):
+    """Scales, centres and corners (..., 2, 20) of objects, from four uniform numbers each."""
+    low, high = SCALES[0] * FRAME, SCALES[1] * FRAME
+    scales = low + (high - low) * uniform[..., :2].sort(dim=-1, descending=True)[0]
+    tilt, turn = angles.unbind(-1)
+    x, y = _turn(*REGULAR[kinds].unbind(-2), tilt)
+    x, y = x * scales[..., :1], y * scales[..., 1:]
+    # The base, tilted and stretched, goes back to the horizontal before the final turn.
+    level = -torch.atan(scales[..., 1] / scales[..., 0] * tilt.tan())
+    points = torch.stack(_turn(x, y, level + turn), dim=-2)
+    lowest = MARGIN - points.amin(-1)
+    room = FRAME - MARGIN - points.amax(-1) - lowest
+    centres = lowest + room * uniform[..., 2:]
+    return scales, centres, points + centres[..., None]
+
+
+def _turn(x, y, angle):
+    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
+    return x * cos - y * sin, x * sin + y * cos
+
+
+def _hides(kinds, first, second):
+    """The authors' estimate of whether the second object hides too much of the first."""
+    (scales1, centres1, points1), (scales2, centres2, points2) = first, second
+    line = (centres2 - centres1)[..., None]
+    distance = line.norm(dim=(-2, -1))
+    reach = ((points1 - centres1[..., None]) * line).sum(-2).amax(-1)
+    reach = reach - ((points2 - centres2[..., None]) * line).sum(-2).amin(-1)
+    excess = reach / distance**2 - 1  # in units of the distance; both extents projected on it
+    areas1 = scales1.prod(-1) * AREA_OF_UNIT[kinds[..., 0]]
+    areas2 = scales2.prod(-1) * AREA_OF_UNIT[kinds[..., 1]]
+    return (excess >= 0) & (areas2 * (1 - 2**-excess) > 0.5 * areas1)
+
+
+def render(parameters, size=FRAME, device="cpu"):
+    """Draw the images of some parameters, without anti-aliasing.
+
+    size : pixels per side, at least 8; the geometry is scaled from 32.
+    device : where the pixels are filled.
+    Returns images (n, size*size) float32 in [-1, 1], rows from top to bottom: 2 v/255 - 1 of
+    grey levels v. Raises ValueError for other sizes.
+    """
+    _whole("size", size, least=8)
+    kinds = parameters.kinds.to(device)
+    greys = parameters.greys.to(device, torch.uint8)[..., None]
+    corners = (parameters.corners.to(device) * (size / FRAME)).floor()
+    # A convex shape covers one span of each column, an absent one the empty span.
+    spans = torch.full((*kinds.shape, size), _span(size - 1, 0, size), device=device)
+    for kind, count in enumerate(CORNERS):
+        which = kinds == kind
+        spans[which] = _column_spans(corners[which][:, :count], size)
+    table = _span_table(size, device)
+    columns = greys[:, 0].repeat(1, size * size)
+    for i in range(2):
+        mask = table.index_select(0, spans[:, i].flatten()).view(-1, size * size)
+        columns ^= mask.bitwise_and_(columns ^ greys[:, i + 1])  # the object's grey where inside
+    rows = columns.view(-1, size, size).transpose(1, 2).reshape(-1, size * size)
+    return rows.float().mul_(2 / 255).sub_(1)
+
+
+def _column_spans(corners, size):
+    """Spans (m, size) of convex polygons with whole-numbered corners (m, corners, 2)."""
+    x1, y1 = corners.permute(2, 1, 0).contiguous()  # objects last: they are the longest axis
+    x2, y2 = x1.roll(-1, 0), y1.roll(-1, 0)
+    column = torch.arange(size, device=corners.device, dtype=corners.dtype).view(-1, 1, 1)
+    slope = (y2 - y1) / torch.where(x1 == x2, 1, x2 - x1)
+    y = (column - x1).mul_(slope).add_(y1)
+    # Columns beyond the two ends of an edge do not meet it: push its y out of the way.
+    beyond = (column - (x1 + x2) / 2).abs_().sub_((x1 - x2).abs() / 2).clamp_(min=0).mul_(1e4)
+    first = (y + beyond).amin(1).add_(0.5).floor_().clamp_(max=size - 1)
+    last = (y - beyond).amax(1).add_(0.5).floor_().clamp_(min=0)
+    return _span(first, last, size).T.long()
+
+
+def _span(first, last, size):
+    return first * size + last
+
+
+def _span_table(size, device):
+    """Masks (size^2, size) uint8 by span: 255 from first to last pixel, 0 elsewhere."""
+    pixel = torch.arange(size, device=device)
+    inside = (pixel >= pixel[:, None, None]) & (pixel <= pixel[:, None])
+    return inside.view(size * size, size).to(torch.uint8) * 255
+
+
+def sample(n, seed, size=FRAME, device="cpu"):
+    """Draw n images of Shapeset-3x2 and their classes.
+
+    Returns images (n, size*size) float32 in [-1, 1] and labels (n,) int64, indices of CLASSES.
+    """
+    drawn = parameters(n, seed)
+    return render(drawn, size, device), drawn.labels.to(device)
+
+
+class Stream:
+    """An endless sequence of images of Shapeset-3x2 in batches: stream.batch(k), or iterate.
+
+    batch_size : images per batch, at least 1.
+    seed : integer of at least 0; it determines the sequence, whatever the batch size.
+    size, device : as in render.
+
+    Batch k is a function of the arguments and k alone, so that a stopped run resumes on the same
+    data. Images are made in blocks of 1,000, each from its own seed, and the last block is kept.
+    """
+
+    def __init__(self, batch_size, seed, size=FRAME, device="cpu"):
+        _whole("batch_size", batch_size, least=1)
+        _whole("seed", seed, least=0)
+        _whole("size", size, least=8)
+        self.batch_size, self.seed, self.size, self.device = batch_size, seed, size, device
+        self._kept = None, None
+
+    def batch(self, k):
+        """Images (batch_size, size*size) and labels (batch_size,) of batch k = 0, 1, ..."""
+        _whole("k", k, least=0)
+        start, stop = k * self.batch_size, (k + 1) * self.batch_size
+        parts = []
+        while start < stop:
+            block, offset = divmod(start, BLOCK)
+            part = slice(offset, offset + stop - start)
+            images, labels = self._block(block)
+            parts.append((images[part], labels[part]))
+            start += len(labels[part])
+        return tuple(map(torch.cat, zip(*parts, strict=True)))  # a copy: the block stays whole
+
+    def _block(self, block):
+        if self._kept[0] != block:
+            drawn = _draw(BLOCK, np.random.SeedSequence(self.seed, spawn_key=(block,)))
+            images = render(drawn, self.size, self.device)
+            self._kept = block, (images, drawn.labels.to(self.device))
+        return self._kept[1]
+
+    def __iter__(self):
+        return map(self.batch, itertools.count())
+
+
+def polygons(parameters, i):
+    """Corners of the objects of image i, lowest first: a list of arrays (corners, 2) of (x, y).
+
+    Pixels of a 32 x 32 frame, from its upper left corner: pixel (row, column) is centred on
+    (column + 0.5, row + 0.5). Raises ValueError unless 0 <= i < n.
+    """
+    _whole("i", i, least=0)
+    if i >= len(parameters):
+        raise ValueError(f"i must be below {len(parameters)}, the number of images, not {i}")
+    kinds, corners = parameters.kinds[i].tolist(), parameters.corners[i].numpy()
+    return [c[: CORNERS[kind]] for kind, c in zip(kinds, corners, strict=True) if kind >= 0]
+
+
+def describe(parameters, i):
+    """Describe the objects of image i, lowest first, in words and plain numbers.
+
+    Returns a list of dictionaries: kind; grey (0 to 255) and background; centre (x, y), long_axis
+    and short_axis in pixels of a 32 x 32 frame; area in square pixels; turn in degrees from x
+    towards y. Raises ValueError unless 0 <= i < n.
+    """
+    background, *greys = parameters.greys[i].tolist()
+    objects = []
+    for j, _ in enumerate(polygons(parameters, i)):
+        kind = int(parameters.kinds[i, j])
+        long, short = parameters.scales[i, j].tolist()
+        objects.append({
+            "kind": KINDS[kind],
+            "grey": greys[j],
+            "background": background,
+            "centre": tuple(parameters.centres[i, j].tolist()),
+            "long_axis": long,
+            "short_axis": short,
+            "area": long * short * float(AREA_OF_UNIT[kind]),
+            "turn": math.degrees(parameters.turns[i, j]),
+        })
+    return objects
+
+
+def draw(axes, parameters, i, size=FRAME):
+    """Show image i with the outlines of its objects on matplotlib axes; return the axes.
+
+    The first object has a solid outline, the one that covers it a dashed one.
+    """
+    outlines = polygons(parameters, i)
+    image = render(parameters[i : i + 1], size).view(size, size)
+    axes.imshow(image, cmap="gray", vmin=-1, vmax=1, extent=(0, FRAME, FRAME, 0))
+    for outline, colour, style in zip(outlines, ("#D55E00", "#56B4E9"), ("-", "--"), strict=False):
+        axes.plot(*np.append(outline, outline[:1], axis=0).T, color=colour, linestyle=style)
+    return axes
+
+
+def _whole(name, value, least):
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ValueError(f"{name} must be an integer of at least {least}, not {value!r}")
