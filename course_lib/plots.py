@@ -99,7 +99,7 @@ def show(fig, *, alt):
     alt : str
         A sentence that says what the figure shows, with numbers computed from what it plots.
     """
-    picture = f'<div class="course-figure">{svg(fig, alt)}</div>'
+    picture = f'<div class="figure course-figure">{svg(fig, alt)}</div>'
     with contextlib.suppress(ImportError):
         from IPython import display, get_ipython
 
