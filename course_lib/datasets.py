@@ -25,6 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 
 class Split(NamedTuple):
@@ -377,7 +378,6 @@ def _pictures_by_group(folder, groups, counts):
 
 def _picture_split(labelled, generator):
     """Read (path, label) pairs in a random order into one `Split`, with a progress bar."""
-    tqdm = _optional("tqdm", "reading pictures").tqdm
     order = torch.randperm(len(labelled), generator=generator)
     images = torch.empty(len(labelled), 37 * 37)
     labels = torch.tensor([labelled[i][1] for i in order])
@@ -399,7 +399,7 @@ def _grey_square(path, size):
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     small = grey.resize(
-        (size, size), image.Resampling.BILINEAR, box=(left, top, left + side, top + side)
+        (size, size), image.Resampling.BOX, box=(left, top, left + side, top + side)
     )
     return torch.from_numpy(np.asarray(small, np.float32).reshape(-1) / 255)
 
@@ -446,7 +446,6 @@ def _fetch(name, target, folder, check):
     """Download a file of the registry to `target` from its first mirror that `check` accepts."""
     pooch = _optional("pooch", f"{folder / name} is not there, and downloading it")
     requests = _optional("requests", "downloading")
-    _optional("tqdm", "downloading")
     # "identity": some hosts would otherwise unzip the file on the way.
     download = pooch.HTTPDownloader(
         progressbar=True, chunk_size=2**16, timeout=30, headers={"Accept-Encoding": "identity"}
