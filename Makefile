@@ -51,7 +51,7 @@ notebooks: setup  ## write the lessons as .ipynb into notebooks/
 	@$(BIN)/jupytext --quiet --sync lessons/*.md && echo "The notebooks are in notebooks/"
 
 upgrade: setup  ## pin the newest versions that pyproject.toml allows, test them, say what changed
-	@$(BIN)/python tools/upgrade.py
+	@$(BIN)/python -m tools.upgrade
 
 clean:  ## remove everything that was built, .venv included
 	rm -rf $(VENV) _build notebooks .pytest_cache .ruff_cache *.egg-info

@@ -142,19 +142,15 @@ def _run(command, root, log):
     """
     shown = re.compile(r"Executed notebook in")
     noise = re.compile(r"Kernel is running over TCP without encryption|^\s*$")
-    with log.open("w") as file:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        process = subprocess.Popen(command, cwd=root, **pipes)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with log.open("w") as file, subprocess.Popen(command, cwd=root, **pipes) as process:
 
         def follow(stream, wanted):
             for line in stream:
                 file.write(line)
                 if wanted(line):
-                    print(
-                        re.sub(r"\x1b\[[\d;]*m", "", line).replace(f"{root}/", ""),
-                        end="",
-                        flush=True,
-                    )
+                    plain = re.sub(r"\x1b\[[\d;]*m", "", line).replace(f"{root}/", "")
+                    print(plain, end="", flush=True)
 
         # Sphinx reports its progress on one stream and its warnings on the other.
         warnings = threading.Thread(
@@ -165,8 +161,12 @@ def _run(command, root, log):
             follow(process.stdout, shown.search)
             return process.wait()
         except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            # Ctrl-C in a terminal reaches Jupyter Book as well; a signal to this process does not.
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGINT)
+                process.wait()
             return None
         finally:
             warnings.join()

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from environment import EXTRAS, ROOT
+from tools.environment import EXTRAS, ROOT
 
 HEADER = """\
 # The versions that were tested together, on Python {python}. `make upgrade` writes this file.
