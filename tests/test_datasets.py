@@ -112,7 +112,7 @@ def tiny_cifar10():
 def archive(files, prefix=datasets.CIFAR10_FOLDER):
     """A .tar.gz with `files` and two that nobody must unpack."""
     out = io.BytesIO()
-    extra = {"../outside.bin": b"no", f"{prefix}/readme.html": b"no"}
+    extra = {f"{prefix}/../../outside.bin": b"no", f"{prefix}/readme.html": b"no"}
     members = {f"{prefix}/{name}": content for name, content in files.items()} | extra
     with tarfile.open(fileobj=out, mode="w:gz") as tar:
         for name, content in members.items():
