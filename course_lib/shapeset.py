@@ -34,7 +34,7 @@ MARGIN = 1  # no shape touches the frame
 SCALES = (0.2, 0.8)  # of the frame
 ANGLES = 255  # turns are multiples of 2 pi / 255
 DARK, LIGHT = (0, 114), (140, 255)  # grey levels of the background and the objects, or inverted
-ROUNDS = (1, 4, 15, 30)  # proposals for the place of a second object: 50, then it is dropped
+ROUNDS = (1, 6, 43)  # proposals for the place of a second object: 50, then it is dropped
 BLOCK = 1000  # images drawn at once by a stream
 
 
@@ -97,22 +97,25 @@ def _draw(n, seed_sequence):
     # Stretching a tilted regular polygon gives any triangle or parallelogram. A tilt beyond half
     # the symmetry step would repeat another one.
     tilts = torch.tensor([ANGLES // corners for corners in CORNERS])[kinds]
-    tilt = (_uniform(rng, n, 2) * tilts).floor() - tilts // 2
-    turn = torch.from_numpy(rng.integers(0, ANGLES - 1, (n, 2)))
-    angles = torch.stack([tilt, turn], dim=2) * (2 * math.pi / ANGLES)
-    first = _place(kinds[:, 0], angles[:, 0], _uniform(rng, n, 4))
+    tilts = (_uniform(rng, n, 2) * tilts).floor() - tilts // 2
+    turns = torch.from_numpy(rng.integers(0, ANGLES - 1, (n, 2)))
+    tilts, turns = tilts * (2 * math.pi / ANGLES), turns * (2 * math.pi / ANGLES)
+    first = _place(kinds[:, 0], tilts[:, 0], turns[:, 0], _uniform(rng, n, 4))
     scales, centres, points = [torch.stack([x, torch.zeros_like(x)], dim=1) for x in first]
 
     # The second object is placed again while it hides too much of the first. Several proposals
     # at a time, of which the first good one counts, save rounds for the last few images.
     pending = two.nonzero()[:, 0]
     for tries in ROUNDS:
-        now = pending[:, None]
-        proposal = _place(kinds[now, 1], angles[now, 1], _uniform(rng, len(pending), tries, 4))
-        before = scales[now, 0], centres[now, 0], points[now, 0]
-        good = ~_hides(kinds[now], before, proposal)
+        if len(pending) == 0:
+            break
+        kind, tilt, turn = kinds[pending, None], tilts[pending, None], turns[pending, None]
+        uniform = _uniform(rng, len(pending), tries, 4)
+        second = _place(kind[..., 1], tilt[..., 1], turn[..., 1], uniform)
+        before = scales[pending, :1], centres[pending, :1], points[pending, :1]
+        good = ~_hides(kind, before, second)
         found, choice = good.any(1), good.byte().argmax(1)
-        for placed, proposed in zip((scales, centres, points), proposal, strict=True):
+        for placed, proposed in zip((scales, centres, points), second, strict=True):
             placed[pending[found], 1] = proposed[found, choice[found]]
         pending = pending[~found]
     two[pending] = False
@@ -122,47 +125,46 @@ def _draw(n, seed_sequence):
     is_light = torch.from_numpy(rng.random((n, 1)) < 0.5) ^ torch.tensor([True, False, False])
     labels = torch.where(two, LABEL_OF_PAIR[kinds[:, 0], kinds[:, 1]], kinds[:, 0])
     kinds[~two, 1] = -1
-    corners = points.transpose(2, 3).float()
+    corners = (points + centres[..., None]).transpose(2, 3).float()
     greys = torch.where(is_light, light, dark)
-    return Parameters(kinds, labels, greys, corners, centres, scales, angles[..., 1])
+    return Parameters(kinds, labels, greys, corners, centres, scales, turns)
 
 
 def _uniform(rng, *shape):
     return torch.from_numpy(rng.random(shape))
 
 
-def _place(kinds, angles, uniform):
-    """Scales, centres and corners (..., 2, 20) of objects, from four uniform numbers each."""
+def _place(kinds, tilts, turns, uniform):
+    """Scales, centres and corners around the centre (..., 2, 20), from four uniform numbers."""
     low, high = SCALES[0] * FRAME, SCALES[1] * FRAME
     scales = low + (high - low) * uniform[..., :2].sort(dim=-1, descending=True)[0]
-    tilt, turn = angles.unbind(-1)
-    x, y = _turn(*REGULAR[kinds].unbind(-2), tilt)
-    x, y = x * scales[..., :1], y * scales[..., 1:]
-    # The base, tilted and stretched, goes back to the horizontal before the final turn.
-    level = -torch.atan(scales[..., 1] / scales[..., 0] * tilt.tan())
-    points = torch.stack(_turn(x, y, level + turn), dim=-2)
+    long, short = scales.unbind(-1)
+    # Tilted by t, stretched along x and y, and turned back so that its base is horizontal, a
+    # regular polygon has become `width` times as wide and `height` times as high, and sheared.
+    cos, sin = tilts.cos(), tilts.sin()
+    width = torch.hypot(long * cos, short * sin)
+    height = long * short / width
+    shear = (short**2 - long**2) * cos * sin / width
+    cos, sin = turns.cos(), turns.sin()
+    base = torch.stack([width * cos, width * sin], dim=-1)
+    side = torch.stack([shear * cos - height * sin, shear * sin + height * cos], dim=-1)
+    x, y = REGULAR[kinds][..., None, :].unbind(-3)
+    points = base[..., None] * x + side[..., None] * y
     lowest = MARGIN - points.amin(-1)
     room = FRAME - MARGIN - points.amax(-1) - lowest
-    centres = lowest + room * uniform[..., 2:]
-    return scales, centres, points + centres[..., None]
-
-
-def _turn(x, y, angle):
-    cos, sin = angle.cos()[..., None], angle.sin()[..., None]
-    return x * cos - y * sin, x * sin + y * cos
+    return scales, lowest + room * uniform[..., 2:], points
 
 
 def _hides(kinds, first, second):
     """The authors' estimate of whether the second object hides too much of the first."""
     (scales1, centres1, points1), (scales2, centres2, points2) = first, second
-    line = (centres2 - centres1)[..., None]
-    distance = line.norm(dim=(-2, -1))
-    reach = ((points1 - centres1[..., None]) * line).sum(-2).amax(-1)
-    reach = reach - ((points2 - centres2[..., None]) * line).sum(-2).amin(-1)
-    excess = reach / distance**2 - 1  # in units of the distance; both extents projected on it
-    areas1 = scales1.prod(-1) * AREA_OF_UNIT[kinds[..., 0]]
-    areas2 = scales2.prod(-1) * AREA_OF_UNIT[kinds[..., 1]]
-    return (excess >= 0) & (areas2 * (1 - 2**-excess) > 0.5 * areas1)
+    line = centres2 - centres1
+    extents = (points1 * line[..., None]).sum(-2).amax(-1)
+    extents = extents - (points2 * line[..., None]).sum(-2).amin(-1)
+    excess = extents / line.square().sum(-1) - 1  # of the extents over the distance, relative
+    area1, area2 = scales1.prod(-1), scales2.prod(-1)
+    ratio = area2 / area1 * (AREA_OF_UNIT[kinds[..., 1]] / AREA_OF_UNIT[kinds[..., 0]])
+    return (excess >= 0) & (ratio * (1 - torch.exp2(-excess)) > 0.5)
 
 
 def render(parameters, size=FRAME, device="cpu"):
@@ -188,20 +190,24 @@ def render(parameters, size=FRAME, device="cpu"):
         mask = table.index_select(0, spans[:, i].flatten()).view(-1, size * size)
         columns ^= mask.bitwise_and_(columns ^ greys[:, i + 1])  # the object's grey where inside
     rows = columns.view(-1, size, size).transpose(1, 2).reshape(-1, size * size)
-    return rows.float().mul_(2 / 255).sub_(1)
+    return rows.float().div_(127.5).sub_(1)
 
 
 def _column_spans(corners, size):
     """Spans (m, size) of convex polygons with whole-numbered corners (m, corners, 2)."""
-    x1, y1 = corners.permute(2, 1, 0).contiguous()  # objects last: they are the longest axis
-    x2, y2 = x1.roll(-1, 0), y1.roll(-1, 0)
+    start = corners.permute(1, 0, 2)  # objects come last: they are the longest axis
+    stop = start.roll(-1, 0)
+    rightwards = start[..., :1] <= stop[..., :1]
+    x1, y1 = torch.where(rightwards, start, stop).permute(2, 0, 1).contiguous()
+    x2, y2 = torch.where(rightwards, stop, start).permute(2, 0, 1).contiguous()
+    width = x2 - x1
     column = torch.arange(size, device=corners.device, dtype=corners.dtype).view(-1, 1, 1)
-    slope = (y2 - y1) / torch.where(x1 == x2, 1, x2 - x1)
-    y = (column - x1).mul_(slope).add_(y1)
+    # The authors' library divides integers: y is rounded towards that of the edge's left end.
+    y = (column - x1).mul_(y2 - y1).div_(width.clamp(min=1)).trunc_().add_(y1)
     # Columns beyond the two ends of an edge do not meet it: push its y out of the way.
-    beyond = (column - (x1 + x2) / 2).abs_().sub_((x1 - x2).abs() / 2).clamp_(min=0).mul_(1e4)
-    first = (y + beyond).amin(1).add_(0.5).floor_().clamp_(max=size - 1)
-    last = (y - beyond).amax(1).add_(0.5).floor_().clamp_(min=0)
+    beyond = (column - (x1 + x2) / 2).abs_().sub_(width / 2).clamp_(min=0).mul_(1e4)
+    first = (y + beyond).amin(1).clamp_(max=size - 1)
+    last = (y - beyond).amax(1).clamp_(min=0)
     return _span(first, last, size).T.long()
 
 
@@ -266,6 +272,16 @@ class Stream:
     def __iter__(self):
         return map(self.batch, itertools.count())
 
+    @property
+    def config(self):
+        """What determines the batches, for JSON."""
+        return {
+            "data": "Shapeset-3x2",
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "size": self.size,
+        }
+
 
 def polygons(parameters, i):
     """Corners of the objects of image i, lowest first: a list of arrays (corners, 2) of (x, y).
@@ -292,16 +308,18 @@ def describe(parameters, i):
     for j, _ in enumerate(polygons(parameters, i)):
         kind = int(parameters.kinds[i, j])
         long, short = parameters.scales[i, j].tolist()
-        objects.append({
-            "kind": KINDS[kind],
-            "grey": greys[j],
-            "background": background,
-            "centre": tuple(parameters.centres[i, j].tolist()),
-            "long_axis": long,
-            "short_axis": short,
-            "area": long * short * float(AREA_OF_UNIT[kind]),
-            "turn": math.degrees(parameters.turns[i, j]),
-        })
+        objects.append(
+            {
+                "kind": KINDS[kind],
+                "grey": greys[j],
+                "background": background,
+                "centre": tuple(parameters.centres[i, j].tolist()),
+                "long_axis": long,
+                "short_axis": short,
+                "area": long * short * float(AREA_OF_UNIT[kind]),
+                "turn": math.degrees(parameters.turns[i, j]),
+            }
+        )
     return objects
 
 
