@@ -8,7 +8,6 @@ between two readings, the docstring says which was taken, and it is the more dem
 
 import html
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 import numpy as np
 
@@ -107,7 +106,8 @@ def decide(parts, limit=None):
 
 
 # ---------------------------------------------------------------- the sigmoid's story, C01 to C06
-class Escape(NamedTuple):
+@dataclass(frozen=True)
+class Escape:
     """Landmarks of a top layer's mean activation, (R,) each, in updates; NaN if never reached."""
 
     fall: np.ndarray
