@@ -61,6 +61,7 @@ def course(tmp_path):
         "course_lib/shipped/race.npz": "data",
         "course_lib/widgets/race.js": "js",
         "constraints.txt": "torch==2.13.0\n",
+        "benchmarks/results/shapeset.json": "{}",
         "book/extensions/hard_to_train.py": "",
         "book/references.bib": "",
         "_config.yml": "",
@@ -96,7 +97,7 @@ def test_nothing_changed_keeps_everything(course):
 @pytest.mark.parametrize(
     "name",
     ["course_lib/init.py", "course_lib/shipped/race.npz", "course_lib/widgets/race.js",
-     "constraints.txt"],
+     "constraints.txt", "benchmarks/results/shapeset.json"],
 )  # fmt: skip
 def test_a_change_under_the_lessons_runs_them_again(course, name):
     (course / name).write_text("changed")

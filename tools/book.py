@@ -4,8 +4,8 @@
 the outputs of every notebook that ran, but asks only whether the notebook changed. Two hashes, kept
 in _build, add what it does not look at:
 
-- what a lesson's outputs depend on: course_lib and its data, the pins, the Python. If that hash
-  changed, every lesson runs again;
+- what the outputs depend on: course_lib and its data, the pins, the Python, the results of the
+  benchmarks. If that hash changed, every lesson runs again;
 - what all pages share: the configuration, the extensions, the bibliography. If that hash changed,
   or if the last build did not end well, every page is written again. Sphinx would otherwise skip
   the pages it has read, and with them their warnings, so that a second try would pass.
@@ -25,7 +25,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the outputs of the lessons depend on, and what the pages depend on beyond that.
-OUTPUTS_FROM = ("course_lib", "constraints.txt")
+OUTPUTS_FROM = ("course_lib", "constraints.txt", "benchmarks/results")
 PAGES_FROM = ("_config.yml", "_toc.yml", "book/extensions", "book/references.bib", "tools/book.py")
 
 
