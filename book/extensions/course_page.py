@@ -1,0 +1,60 @@
+"""What the pages need that no setting of Sphinx or of its theme gives."""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+
+SPEECH = Path(__file__).parents[1] / "static" / "vendor" / "mathjax" / "sre"
+
+
+def leave_thebe_out(app):
+    """Disconnect sphinx-thebe, which jupyter-book always loads: no page offers a live kernel, and
+    its scripts, emitted twice, end in an error on the console."""
+    for listeners in app.events.listeners.values():
+        for listener in list(listeners):
+            if listener.handler.__module__.startswith("sphinx_thebe"):
+                app.disconnect(listener.id)
+
+
+def leave_thebe_style_out(app, pagename, templatename, context, doctree):
+    """Drop the style sheet that goes with it."""
+    context["css_files"] = [
+        sheet for sheet in context["css_files"] if "thebe" not in str(sheet.filename)
+    ]
+
+
+def leave_tags_at_the_top(app, doctree):
+    r"""Keep Sphinx from wrapping an equation with ``\tag`` in ``split``, where TeX allows no tag.
+
+    It wraps every equation that has a line break, the rows of a matrix included.
+    """
+    for block in doctree.findall(nodes.math_block):
+        if r"\tag" in block.astext():
+            block["nowrap"] = True
+
+
+def write_speech(app, exception):
+    """Wrap the speech engine and its rules as a script.
+
+    A page opened from a folder may load a script from a file, but neither start a worker from one
+    nor fetch one.
+    """
+    if exception or app.builder.format != "html":
+        return
+    bundle = {
+        "worker": (SPEECH / "speech-worker.js").read_text(encoding="utf-8"),
+        "maps": {
+            name: (SPEECH / name).read_text(encoding="utf-8") for name in ("base.json", "en.json")
+        },
+    }
+    script = Path(app.outdir) / "_static" / "math-speech.js"
+    script.write_text(f"window.mathSpeech = {json.dumps(bundle)};\n", encoding="utf-8")
+
+
+def setup(app):
+    app.connect("builder-inited", leave_thebe_out, priority=1)
+    app.connect("doctree-read", leave_tags_at_the_top)
+    app.connect("html-page-context", leave_thebe_style_out, priority=900)
+    app.connect("build-finished", write_speech)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
