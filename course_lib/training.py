@@ -53,6 +53,38 @@ class History:
         axes = {name: tuple(names) for name, names in stored.axes.items()}
         return cls(stored.arrays, axes, stored.config, stored.provenance)
 
+    @classmethod
+    def join(cls, histories):
+        """Join histories of equal shape along the run axis, in the order given.
+
+        Raises
+        ------
+        ValueError
+            If they did not record the same things at the same updates.
+        """
+        first = histories[0]
+        arrays = {}
+        for name, axes in first.axes.items():
+            parts = [history[name] for history in histories]
+            if "run" in axes:
+                arrays[name] = np.concatenate(parts, axis=axes.index("run"))
+            else:
+                arrays[name] = parts[0]
+                if not all(np.array_equal(part, parts[0]) for part in parts):
+                    raise ValueError(f"the histories differ in {name!r} and cannot be joined")
+        configs = [history.config for history in histories]
+        model = {  # what is per run, run after run; the rest as in the first
+            name: sum((c["model"][name] for c in configs), []) if isinstance(value, list) else value
+            for name, value in first.config["model"].items()
+            if name not in ("sizes", "start")
+        }
+        config = first.config | {
+            "model": model | {"sizes": first.config["model"]["sizes"]},
+            "data": [c["data"] for c in configs],
+            "learning_rate": sum((c["learning_rate"] for c in configs), []),
+        }
+        return cls(arrays, first.axes, config, first.provenance)
+
 
 class Minibatches:
     """Endless mini-batches from a finite set, reshuffled each time it has been seen once.
@@ -181,6 +213,7 @@ class _Records:
             self.axes |= own
             self.fixed |= monitor.coordinates
         self.lists = {name: [] for name in self.axes if name != "diverged"}
+        self.axes |= {name: (name,) for name in self.fixed}
         self.cost_sum = torch.zeros_like(model.biases[0][:, 0, 0])
         self.diverged = np.full(model.runs, -1)
 
