@@ -76,25 +76,6 @@ def test_runtime_needs_little():
     assert {"book", "lab", "grade", "data", "cluster"} <= set(PROJECT["optional-dependencies"])
 
 
-def repeated_pins(text):
-    """Return (name, version) for each `name==version` in a file of any format."""
-    return re.findall(r"^[\s-]*([A-Za-z0-9_.-]+)==([0-9][\w.]*)", text, flags=re.M)
-
-
-def test_binder_repeats_the_pins():
-    files = [p for p in (ROOT / "binder").iterdir() if p.suffix in {".txt", ".yml", ".yaml"}]
-    repeated = [pin for path in files for pin in repeated_pins(path.read_text())]
-    assert "torch" in dict(repeated)
-    for name, version in repeated:
-        assert PINS[canonicalize_name(name)] == version, name
-
-
-def test_pre_commit_runs_the_pinned_ruff():
-    text = (ROOT / ".pre-commit-config.yaml").read_text()
-    revision = re.search(r"ruff-pre-commit\s+rev: *v?([\d.]+)", text)
-    assert revision[1] == PINS["ruff"]
-
-
 # ---- which Pythons
 
 
