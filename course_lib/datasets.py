@@ -216,7 +216,7 @@ def small_imagenet(folder, groups=None, per_class=(9_000, 1_000, 1_000), seed=0)
     and a folder with the group's own name counts too. Of every group the same numbers are drawn,
     `per_class` (training, validation, test), by `seed`; the largest centred square is averaged
     down to 37 x 37. The paper's own pictures were never published, so errors are comparable only
-    roughly. 110,000 pictures take some ten minutes: keep them with ``storage.save``.
+    roughly. 110,000 pictures take a few minutes: keep them with ``storage.save``.
 
     Raises ValueError where a group has too few pictures, naming it and what would be enough.
     """
