@@ -9,7 +9,6 @@ import os
 import pathlib
 import platform
 import tempfile
-import zipfile
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -56,10 +55,13 @@ def atomic_write(path):
         If the folder cannot be written; the message names the file.
     """
     path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = tempfile.NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
-    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = tempfile.NamedTemporaryFile(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part", delete=False
+        )
+    except OSError as why:
+        raise type(why)(why.errno, f"cannot write there: {why.strerror}", str(path)) from None
     try:
         with handle:
             yield handle
@@ -73,7 +75,7 @@ def atomic_write(path):
         raise
 
 
-def save(path, arrays, config, provenance=None, axes=None):
+def save(path, arrays, config, provenance=None, axes=None, compress=True):
     """Write named arrays with their configuration to `path` (``.npz``), atomically.
 
     Parameters
@@ -82,15 +84,23 @@ def save(path, arrays, config, provenance=None, axes=None):
     arrays : dict of name to array
     config, provenance, axes : dict
         Anything JSON can hold. `axes` gives each array's axis names.
+    compress : bool
+        Weights hardly shrink and take long: False suits a checkpoint.
+
+    Raises
+    ------
+    ValueError
+        If JSON cannot hold a dict, or an array holds Python objects.
+    OSError
+        If the file cannot be written; the message names it.
     """
-    meta = {"config": config, "provenance": provenance or {}, "axes": axes or {}}
-    text = json.dumps(meta, sort_keys=True, allow_nan=False)
+    text = _json({"config": config, "provenance": provenance or {}, "axes": axes or {}})
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     for name, value in plain.items():
         if value.dtype.hasobject or name == _META:
             raise ValueError(f"array {name!r} of type {value.dtype} cannot be stored")
     with atomic_write(path) as file:
-        np.savez_compressed(file, **{_META: np.array(text)}, **plain)
+        (np.savez_compressed if compress else np.savez)(file, **{_META: np.array(text)}, **plain)
 
 
 def load(path):
@@ -98,8 +108,8 @@ def load(path):
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    FileNotFoundError, PermissionError
+        If there is no such file, or it may not be read.
     ValueError
         If the file is damaged or was not written by `save`; the message names it.
     """
@@ -109,19 +119,33 @@ def load(path):
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop(_META)))
         return Stored(arrays, meta["config"], meta["provenance"], meta["axes"])
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
-    except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile, zipfile.zlib.error) as why:
+    except Exception as why:  # damaged bytes make zipfile, zlib and numpy raise nearly anything
         raise ValueError(
             f"{path} is damaged or is not a result of this course ({why}); "
             "delete it and make it again"
         ) from None
 
 
+def plain(config):
+    """Return `config` as `load` would give it back: lists for tuples, keys in order.
+
+    Raises ValueError if JSON cannot hold it, for example for NaN or a numpy number.
+    """
+    return json.loads(_json(config))
+
+
 def key(config):
     """Return 16 hexadecimal digits that name a configuration, whatever the order of its keys."""
-    text = json.dumps(config, sort_keys=True, allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_json(config).encode()).hexdigest()[:16]
+
+
+def _json(value):
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False)
+    except (TypeError, ValueError) as why:
+        raise ValueError(f"this cannot be stored as JSON ({why}): {value!r}") from None
 
 
 def code_version():
