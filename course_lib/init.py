@@ -59,10 +59,15 @@ def fill_(weight, scheme, generator):
     Raises
     ------
     ValueError
-        If the weight has fewer than two axes, or the scheme is unknown.
+        If the weight is not floating point, has fewer than two axes or an empty one, the scheme
+        is unknown, or the generator is not one of the CPU.
     """
-    if weight.ndim < 2:
+    if weight.ndim < 2 or 0 in weight.shape:
         raise ValueError(f"a weight needs shape (..., fan_in, fan_out), not {tuple(weight.shape)}")
+    if not weight.is_floating_point():
+        raise ValueError(f"a weight must be floating point, not {weight.dtype}")
+    if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
+        raise ValueError(f"generator must be a torch.Generator of the CPU, not {generator!r}")
     a = bound(scheme, *weight.shape[-2:])
     draws = torch.rand(weight.shape, generator=generator, dtype=torch.float64)
     with torch.no_grad():
