@@ -1,6 +1,8 @@
 """Dense networks with a leading run axis: R networks of one shape, side by side."""
 
+import math
 import numbers
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -46,11 +48,16 @@ class MLP:
         same draws at different scales: a paired comparison.
     output_bias : bool, or sequence of R of them
         False holds that run's output biases at 0 while it trains.
-    dtype, device : of the weights.
+    dtype : torch.float32 or torch.float64;  device : of the weights
 
     Attributes
     ----------
     weights : list of d+1 tensors (R, n_i, n_{i+1});  biases : list of d+1 tensors (R, 1, n_{i+1})
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as above; the message names it.
     """
 
     def __init__(
@@ -64,14 +71,18 @@ class MLP:
         dtype=torch.float32,
         device="cpu",
     ):
+        if dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"dtype must be torch.float32 or torch.float64, not {dtype!r}")
+        if not isinstance(sizes, Iterable):
+            raise ValueError(f"sizes must be a sequence of layer sizes, not {sizes!r}")
         self.sizes = [_whole(size, "a layer size", 1) for size in sizes]
         if len(self.sizes) < 2:
-            raise ValueError(f"sizes needs at least inputs and classes, not {list(sizes)}")
+            raise ValueError(f"sizes needs at least inputs and classes, not {self.sizes}")
         self.activation = activations.get(activation)
         self.runs = _whole(runs, "runs", 1)
         self.schemes = [init.resolve(name) for name in self._per_run(scheme, "scheme")]
-        seeds = range(seed, seed + runs) if isinstance(seed, numbers.Integral) else seed
-        self.seeds = [_whole(s, "a seed", 0) for s in self._per_run(seeds, "seed")]
+        seeds = range(seed, seed + runs) if _is_whole(seed) else seed
+        self.seeds = [_whole(s, "a seed", 0, 2**32) for s in self._per_run(seeds, "seed")]
         self.output_bias = [bool(b) for b in self._per_run(output_bias, "output_bias")]
         self.weights, self.biases = [], []
         for fan_in, fan_out in zip(self.sizes, self.sizes[1:], strict=False):
@@ -83,7 +94,8 @@ class MLP:
                 init.fill_(weight[run], name, generator)
 
     def _per_run(self, value, what):
-        values = [value] * self.runs if isinstance(value, (str, bool)) else list(value)
+        alike = isinstance(value, str) or not isinstance(value, Iterable)
+        values = [value] * self.runs if alike else list(value)
         if len(values) != self.runs:
             raise ValueError(f"{what} has {len(values)} entries for {self.runs} runs: {value!r}")
         return values
@@ -125,6 +137,8 @@ class MLP:
             If the shape or the type does not fit the network.
         """
         weight = self.weights[0]
+        if not isinstance(x, torch.Tensor):
+            raise ValueError(f"inputs must be a torch tensor, not {type(x).__name__}")
         if x.ndim not in (2, 3) or x.shape[-1] != self.sizes[0]:
             raise ValueError(
                 f"inputs need shape (B, {self.sizes[0]}) or ({self.runs}, B, {self.sizes[0]}), "
@@ -143,7 +157,9 @@ class MLP:
         return Trace(s, z)
 
     def run(self, r):
-        """Return run `r` alone, as an `MLP` of one run with its own copy of the weights."""
+        """Return run `r` (from 0) alone, as an `MLP` of one run with a copy of its weights."""
+        if not _is_whole(r) or not 0 <= r < self.runs:
+            raise ValueError(f"run must lie in 0 to {self.runs - 1}, not {r!r}")
         single = MLP(
             self.sizes,
             self.activation,
@@ -158,7 +174,12 @@ class MLP:
         return single
 
 
-def _whole(value, what, least):
-    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
-        raise ValueError(f"{what} must be a whole number of at least {least}, not {value!r}")
+def _is_whole(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
+
+
+def _whole(value, what, least, below=math.inf):
+    if not _is_whole(value) or not least <= value < below:
+        limit = "" if below == math.inf else f" and below {below}"
+        raise ValueError(f"{what} must be a whole number of at least {least}{limit}, not {value!r}")
     return int(value)
