@@ -15,6 +15,7 @@ import re
 import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
 INK = "#123456"  # stands for the page's text colour until `svg` replaces it
@@ -36,8 +37,10 @@ def figure(rows=1, columns=1, height=3.0, **options):
     """Return a styled figure, 7.2 inches wide, and its Axes: arguments as `plt.subplots`."""
     with matplotlib.rc_context(), plt.ioff():
         plt.style.use(STYLE)
+        plt.rcParams["figure.max_open_warning"] = 0  # outside a notebook they stay open
         fig, axes = plt.subplots(rows, columns, figsize=(7.2, height), **options)
-    plt.close(fig)  # ours to show, not the notebook's
+    if _in_notebook():
+        plt.close(fig)  # ours to show, not the notebook's
     return fig, axes
 
 
@@ -79,15 +82,16 @@ def svg(fig, alt):
 
 
 def _finish(fig):
-    """Give titles and legends the course's look, however they were made."""
+    """Give text, titles and legends the course's look, however they were made."""
+    for text in fig.findobj(Text):
+        if matplotlib.colors.to_hex(text.get_color()) == "#000000":
+            text.set_color(INK)  # made after `figure` had put the reader's own style back
     for axes in fig.axes:
         if title := axes.get_title():
             axes.set_title("", loc="center")
             axes.set_title(title, loc="left", color=INK)
         if legend := axes.get_legend():
             legend.set_frame_on(False)
-            for text in legend.get_texts():
-                text.set_color(INK)
 
 
 def show(fig, *, alt):
@@ -100,13 +104,21 @@ def show(fig, *, alt):
         A sentence that says what the figure shows, with numbers computed from what it plots.
     """
     picture = f'<div class="figure course-figure">{svg(fig, alt)}</div>'
-    with contextlib.suppress(ImportError):
-        from IPython import display, get_ipython
+    if _in_notebook():
+        from IPython import display
 
-        if get_ipython() is not None:
-            display.display(display.HTML(picture))
-            return
-    fig.show()
+        display.display(display.HTML(picture))
+        return
+    plt.show()
+    plt.close(fig)
+
+
+def _in_notebook():
+    with contextlib.suppress(ImportError):
+        from IPython import get_ipython
+
+        return get_ipython() is not None
+    return False
 
 
 def run_band(axes, x, values, label, colour, line="-"):
