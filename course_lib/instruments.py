@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import math
+import numbers
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ class Schedule(NamedTuple):
 
 def every(n):
     """Measure at updates 0, n, 2n, ..."""
-    if n < 1:
+    if not isinstance(n, numbers.Integral) or n < 1:
         raise ValueError(f"every needs a whole number of at least 1, not {n!r}")
     return Schedule(f"every {n}", lambda step: step % n == 0)
 
@@ -101,8 +102,10 @@ class Monitor:
     ):
         if not torch.isfinite(images).all():
             raise ValueError("the monitored images hold values that are not finite (NaN or inf)")
+        if len(labels) != len(images) or not len(images):
+            raise ValueError(f"{len(images)} images but {len(labels)} labels to monitor")
         self.images, self.labels, self.schedule = images, labels, schedule
-        self.quantities = check_quantities(quantities)
+        self.quantities = check_quantities(quantities, percentiles, edges)
         self.percentiles, self.edges, self.name = tuple(percentiles), edges, name
 
     def prefixed(self, quantity):
@@ -117,7 +120,13 @@ class Monitor:
 
     def axes(self, quantity):
         """Return the names of the axes of a recorded quantity, "update" first."""
-        return (self.prefixed("update"), *axes_of(quantity))
+        first, *last = axes_of(quantity)
+        shared = KINDS.values()  # layers are the same for every monitor; percentiles are not
+        return (
+            self.prefixed("update"),
+            first,
+            *(axis if axis in shared else self.prefixed(axis) for axis in last),
+        )
 
     @property
     def coordinates(self):
@@ -143,11 +152,17 @@ class Monitor:
         }
 
 
-def check_quantities(names):
-    """Return `names` as a tuple; raise ValueError for one that is not in `QUANTITIES`."""
+def check_quantities(names, percentiles=(), edges=None):
+    """Return `names` as a tuple; raise ValueError if one is unknown or cannot be measured."""
     for name in names:
         if name not in QUANTITIES:
             raise ValueError(f"unknown quantity {name!r}; choose from {', '.join(QUANTITIES)}")
+        kind = name.removesuffix("_histogram")
+        if kind != name and kind not in (edges or {}):
+            raise ValueError(f"{name} needs its bins: edges={{'{kind}': [...]}}")
+    for percentile in percentiles:
+        if not 0 <= percentile <= 100:
+            raise ValueError(f"percentiles must lie in 0 to 100, not {percentile!r}")
     return tuple(names)
 
 
@@ -174,12 +189,16 @@ def measure(model, images, labels, quantities=DEFAULT, percentiles=(98,), edges=
     -------
     dict of numpy arrays, float64
         (R, L) for a mean, std or saturated fraction, one more axis for percentiles and
-        histograms (shares), (R,) for ``cost`` (nats), ``error`` (share misclassified) and the rms
-        of W h and b at the output (``logit_weight_rms``, ``logit_bias_rms``).
+        histograms (shares of all values, also of those outside the bins), (R,) for ``cost``
+        (nats), ``error`` (share misclassified) and the rms of W h and b at the output
+        (``logit_weight_rms``, ``logit_bias_rms``).
     """
-    quantities = check_quantities(quantities)
+    quantities = check_quantities(quantities, percentiles, edges)
     images = images.to(model.weights[0])
     labels = labels.to(images.device)
+    backprop.check_labels(labels, images.shape[-2], model.sizes[-1])
+    if model.depth == 0 and any(q.startswith("activation") for q in quantities):
+        raise ValueError("this network has no hidden layer whose activations could be measured")
     trace = model(images)
     values = {
         "activation": trace.activations[1:],
@@ -207,16 +226,16 @@ def _percentiles(values, percentiles, edges, kind):
 
 def sorted_percentiles(rows, percentiles):
     """Return the percentiles of each row, (R, M) -> (R, P): numpy's default rule, by one sort."""
-    rows = np.sort(rows, axis=-1)
+    rows = np.sort(rows, axis=-1)  # puts NaN last
     place = np.asarray(percentiles, dtype=np.float64) / 100 * (rows.shape[-1] - 1)
     below = np.floor(place).astype(int)
     above = np.minimum(below + 1, rows.shape[-1] - 1)
-    return rows[:, below] + (place - below) * (rows[:, above] - rows[:, below])
+    with np.errstate(invalid="ignore"):  # a diverged run
+        found = rows[:, below] + (place - below) * (rows[:, above] - rows[:, below])
+    return np.where(np.isnan(rows[:, -1:]), np.nan, found)
 
 
 def _histogram(values, percentiles, edges, kind):
-    if kind not in (edges or {}):
-        raise ValueError(f"a histogram of {kind} needs its bins: edges={{'{kind}': [...]}}")
     counts = [np.histogram(row, bins=edges[kind])[0] for row in values.cpu().numpy()]
     return np.array(counts) / values.shape[1]
 
@@ -240,7 +259,7 @@ _OTHER = {
             for z in trace.activations[1:]
         ],
         axis=1,
-    ).reshape(model.runs, model.depth),
+    ),
     "cost": lambda model, trace, labels: (
         backprop.COSTS["cross_entropy"].values(trace.logits.double(), labels).mean(1).cpu().numpy()
     ),
