@@ -2,7 +2,7 @@
 
 import contextlib
 import hashlib
-import math
+import numbers
 import pathlib
 import signal
 import sys
@@ -62,7 +62,10 @@ class History:
         ValueError
             If they did not record the same things at the same updates.
         """
-        first = histories[0]
+        first, *others = histories
+        for other in others:
+            if other.axes != first.axes:
+                raise ValueError("the histories record different things and cannot be joined")
         arrays = {}
         for name, axes in first.axes.items():
             parts = [history[name] for history in histories]
@@ -138,7 +141,8 @@ def train(
     Parameters
     ----------
     model : MLP, changed in place;  updates : int, the number of the last update
-    data : object with ``batch(k) -> (images, labels)``, such as `shapeset.Stream`
+    data : object with ``batch(k) -> (images, labels)``, such as `shapeset.Stream`, and a dict
+        ``config`` that tells it from other data
     learning_rate : float, or sequence of R of them;  cost : a name of `backprop.COSTS`
     monitors : sequence of `instruments.Monitor`
     checkpoint : path of a ``.npz``, optional
@@ -149,21 +153,31 @@ def train(
     Returns
     -------
     History
+
+    Raises
+    ------
+    ValueError
+        If an argument, a mini-batch or the checkpoint does not fit; the message names it.
+    KeyboardInterrupt
+        On Ctrl-C, after the current update, with model and checkpoint in agreement.
     """
     rule = backprop.cost_named(cost)
-    rates = _rates(learning_rate, model)
-    if not isinstance(updates, int) or updates < 0:
-        raise ValueError(f"updates must be a whole number of at least 0, not {updates!r}")
+    updates, threads = _whole(updates, "updates", 0), _whole(threads, "threads", 1)
+    learning_rate = _per_run(learning_rate, model)
+    rates = torch.tensor(learning_rate, dtype=torch.float64).to(model.weights[0]).view(-1, 1, 1)
     _check_batch(model, *data.batch(0))
-    config = {
-        "model": model.config | {"start": _digest(model)},
-        "data": data.config,
-        "updates": updates,
-        "learning_rate": rates.flatten().tolist(),
-        "cost": cost,
-        "monitors": [monitor.config for monitor in monitors],
-        "threads": threads,
-    }
+    config = storage.plain(
+        {
+            "model": model.config | {"start": _digest(model.parameters)},
+            "data": data.config,
+            "updates": updates,
+            "learning_rate": learning_rate,
+            "cost": cost,
+            "monitors": [monitor.config for monitor in monitors],
+            "threads": threads,
+        }
+    )
+    provenance = storage.provenance() | {"threads": threads}
     records = _Records(model, monitors, updates)
     step = _resume(checkpoint, config, model, records)
     with _threads(threads), _interrupts() as stop, _bar(updates, step, progress) as bar:
@@ -179,17 +193,17 @@ def train(
             step += 1
             bar.update()
             if checkpoint and time.monotonic() - saved > SAVE_EVERY:
-                _save(checkpoint, config, model, records, step)
+                _save(checkpoint, config, provenance, model, records, step)
                 saved = time.monotonic()
         if step < updates:
             if checkpoint:
-                _save(checkpoint, config, model, records, step)
+                _save(checkpoint, config, provenance, model, records, step)
             then = f"goes on from {checkpoint}" if checkpoint else "starts again: no checkpoint"
             raise KeyboardInterrupt(f"stopped after {step} of {updates}; the same call {then}")
         records.observe(step, model, data)
     if checkpoint:
         pathlib.Path(checkpoint).unlink(missing_ok=True)
-    return History(records.arrays(), records.axes, config, storage.provenance())
+    return History(records.arrays(), records.axes, config, provenance)
 
 
 class _Records:
@@ -213,6 +227,7 @@ class _Records:
             self.axes |= own
             self.fixed |= monitor.coordinates
         self.lists = {name: [] for name in self.axes if name != "diverged"}
+        self.axes |= {name: (name,) for name in self.fixed}
         self.axes |= {name: (name,) for name in self.fixed}
         self.cost_sum = torch.zeros_like(model.biases[0][:, 0, 0])
         self.diverged = np.full(model.runs, -1)
@@ -244,23 +259,42 @@ class _Records:
 
     def arrays(self):
         """Name to array: what was recorded so far, and the coordinates of fixed axes."""
-        recorded = {name: np.array(values) for name, values in self.lists.items()}
+        recorded = {
+            name: np.array(values) if values else np.zeros(self._empty_shape(name))
+            for name, values in self.lists.items()
+        }
         return recorded | {"diverged": self.diverged} | self.fixed
 
+    def _empty_shape(self, name):
+        return [len(self.diverged) if axis == "run" else 0 for axis in self.axes[name]]
 
-def _rates(learning_rate, model):
-    values = torch.as_tensor(learning_rate, dtype=torch.float64).flatten()
+
+def _whole(value, what, least):
+    if not isinstance(value, numbers.Integral) or isinstance(value, bool) or value < least:
+        raise ValueError(f"{what} must be a whole number of at least {least}, not {value!r}")
+    return int(value)
+
+
+def _per_run(learning_rate, model):
+    """Return one learning rate a run, as floats that are positive in the model's precision."""
+    try:
+        values = np.asarray(learning_rate, dtype=np.float64).flatten().tolist()
+    except (TypeError, ValueError):
+        raise ValueError(f"a learning rate must be a number, not {learning_rate!r}") from None
     if len(values) == 1:
-        values = values.expand(model.runs)
+        values = values * model.runs
     if len(values) != model.runs:
         raise ValueError(f"{len(values)} learning rates for {model.runs} runs")
-    for value in values.tolist():
-        if not (math.isfinite(value) and value > 0):
+    used = torch.tensor(values, dtype=torch.float64).to(model.weights[0])  # may under- or overflow
+    for value, rate in zip(values, used.tolist(), strict=True):
+        if not 0 < rate < float("inf"):
             raise ValueError(f"a learning rate must be positive and finite, not {value}")
-    return values.to(model.weights[0]).view(-1, 1, 1)
+    return values
 
 
 def _check_batch(model, images, labels):
+    if not len(labels):
+        raise ValueError("the data gave a mini-batch without examples")
     if images.shape[-1] != model.sizes[0]:
         raise ValueError(
             f"the data has {images.shape[-1]} inputs an example; the model takes {model.sizes[0]}"
@@ -270,19 +304,19 @@ def _check_batch(model, images, labels):
     backprop.check_labels(labels, images.shape[-2], model.sizes[-1])
 
 
-def _digest(model):
+def _digest(parameters):
     """Return a short hash of the weights, so that a checkpoint fits only its own start."""
     digest = hashlib.sha256()
-    for value in model.parameters.values():
+    for value in parameters.values():
         digest.update(value.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
 
 
-def _save(path, config, model, records, step):
+def _save(path, config, provenance, model, records, step):
     arrays = {f"parameter/{name}": value.cpu() for name, value in model.parameters.items()}
     arrays |= {f"record/{name}": value for name, value in records.arrays().items()}
     arrays |= {"step": step, "cost_sum": records.cost_sum.cpu()}
-    storage.save(path, arrays, config, storage.provenance())
+    storage.save(path, arrays, config, provenance, compress=False)
 
 
 def _resume(path, config, model, records):
@@ -290,19 +324,38 @@ def _resume(path, config, model, records):
     if path is None or not pathlib.Path(path).exists():
         return 0
     stored = storage.load(path)
-    for name in config.keys() | stored.config.keys():
-        if config.get(name) != stored.config.get(name):
+    if "step" not in stored:
+        raise ValueError(f"{path} is not a checkpoint; name another file")
+    kept = {
+        name.removeprefix("parameter/"): torch.from_numpy(value)
+        for name, value in stored.arrays.items()
+        if name.startswith("parameter/")
+    }
+    if config["model"]["start"] == _digest(kept):  # the stopped model itself, not a fresh one
+        config["model"]["start"] = stored.config["model"]["start"]
+    here, there = _flat(config), _flat(stored.config)
+    for name in sorted(here.keys() | there.keys()):
+        if here.get(name) != there.get(name):
             raise ValueError(
                 f"{path} belongs to another training: its {name} is "
-                f"{stored.config.get(name)}, not {config.get(name)}; name another checkpoint"
+                f"{there.get(name)}, not {here.get(name)}; name another checkpoint"
             )
     for name, value in model.parameters.items():
-        value.copy_(torch.from_numpy(stored[f"parameter/{name}"]))
+        value.copy_(kept[name])
     for name in records.lists:
         records.lists[name] = list(stored[f"record/{name}"])
     records.diverged = stored["record/diverged"]
     records.cost_sum = torch.from_numpy(stored["cost_sum"]).to(records.cost_sum)
     return int(stored["step"])
+
+
+def _flat(config, prefix=""):
+    """Return nested dicts as one, with names such as ``model.seeds``."""
+    flat = {}
+    for name, value in config.items():
+        name = prefix + name
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
 
 
 def _bar(updates, step, progress):
