@@ -1,7 +1,7 @@
 """A check-up of anyone's network: what each layer does to the signal and to the gradient.
 
-    from course_lib.report import report
-    report(net, (inputs, targets))
+from course_lib.report import report
+report(net, (inputs, targets))
 """
 
 import contextlib
@@ -140,6 +140,8 @@ def report(module, batch, loss=None):
     with _unchanged(module), torch.enable_grad(), instruments.record(module) as calls:
         cost = loss(module(inputs), targets)
         parameters = [p for p in module.parameters() if p.requires_grad]
+        if not cost.requires_grad:
+            raise ValueError("no gradient reaches any weight: are they all frozen?")
         found = torch.autograd.grad(cost, parameters, allow_unused=True)
     gradient_of = {id(p): g for p, g in zip(parameters, found, strict=True)}
     rows = [
@@ -155,15 +157,26 @@ def as_module(model):
     """Return an `MLP` of one run as the equal ``nn.Sequential`` (a copy of its weights)."""
     if model.runs != 1:
         raise ValueError(f"report takes one network; this model has {model.runs}: use model.run(r)")
-    layer = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "softsign": nn.Softsign, "relu": nn.ReLU}
+    layer = {
+        "sigmoid": nn.Sigmoid,
+        "tanh": nn.Tanh,
+        "softsign": nn.Softsign,
+        "relu": nn.ReLU,
+        "linear": nn.Identity,
+    }
+    if model.activation.name not in layer:
+        raise ValueError(f"no module is known for the activation {model.activation.name!r}")
     parts = []
     for i, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
-        linear = nn.Linear(*weight.shape[1:], dtype=weight.dtype, device=weight.device)
+        size = {"in_features": weight.shape[1], "out_features": weight.shape[2]}
+        linear = nn.utils.skip_init(  # draws no random numbers
+            nn.Linear, **size, dtype=weight.dtype, device=weight.device
+        )
         with torch.no_grad():
             linear.weight.copy_(weight[0].mT)
             linear.bias.copy_(bias[0, 0])
         parts.append(linear)
-        if i < model.depth and model.activation.name in layer:
+        if i < model.depth:
             parts.append(layer[model.activation.name]())
     return nn.Sequential(*parts)
 
@@ -264,8 +277,10 @@ def _findings(rows, cost):
 def _trend(values, what, where):
     """Say by what factor a layer a quantity grows or shrinks, by a line through its logarithms."""
     values = np.array([value for value in values if not math.isnan(value)])
-    if len(values) < 3 or not (values > 0).all():
-        return [f"{what} vanish altogether"] if len(values) and not (values > 0).any() else []
+    if not (values > 0).all():
+        return [f"{what} have no spread in {(values == 0).sum()} of {len(values)} hidden layers"]
+    if len(values) < 3:
+        return []
     slope = np.polyfit(np.arange(len(values)), np.log(values), 1)[0]
     factor = math.exp(abs(slope))
     if factor < SHRINKS:
