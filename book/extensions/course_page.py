@@ -29,9 +29,11 @@ def leave_tags_at_the_top(app, doctree):
 
     It wraps every equation that has a line break, the rows of a matrix included.
     """
-    for block in doctree.findall(nodes.math_block):
-        if r"\tag" in block.astext():
+    for block in list(doctree.findall(nodes.math_block)):
+        if r"\tag" in block.astext() and not block["nowrap"]:
             block["nowrap"] = True
+            equation = "\\begin{equation}\n%s\n\\end{equation}" % block.astext().strip()
+            block.children = [nodes.Text(equation)]
 
 
 def write_speech(app, exception):
