@@ -30,6 +30,7 @@ book: setup  ## run every lesson and build the HTML in _build/html
 # test asserts the status. The lessons then run a second time, as notebooks.
 test: setup  ## build the book, then run every test, the lessons and the browser checks included
 	@$(BIN)/python -m tools.book build; status=$$?; \
+	if [ $$status = 130 ]; then exit 130; fi; \
 	$(BIN)/python -m tools.book notebooks; \
 	BOOK_STATUS=$$status $(BIN)/python -m pytest -n 2 --dist loadfile tests _build/nbval
 

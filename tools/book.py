@@ -142,15 +142,16 @@ def _run(command, root, log):
     """
     shown = re.compile(r"Executed notebook in")
     noise = re.compile(r"Kernel is running over TCP without encryption|^\s*$")
+    stopped = threading.Event()
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with log.open("w") as file, subprocess.Popen(command, cwd=root, **pipes) as process:
 
         def follow(stream, wanted):
             for line in stream:
+                line = re.sub(r"\x1b\[[\d;]*m", "", line).replace(f"{root}/", "")
                 file.write(line)
-                if wanted(line):
-                    plain = re.sub(r"\x1b\[[\d;]*m", "", line).replace(f"{root}/", "")
-                    print(plain, end="", flush=True)
+                if wanted(line) and not stopped.is_set():
+                    print(line, end="", flush=True)
 
         # Sphinx reports its progress on one stream and its warnings on the other.
         warnings = threading.Thread(
@@ -161,6 +162,7 @@ def _run(command, root, log):
             follow(process.stdout, shown.search)
             return process.wait()
         except KeyboardInterrupt:
+            stopped.set()
             # Ctrl-C in a terminal reaches Jupyter Book as well; a signal to this process does not.
             try:
                 process.wait(timeout=5)
