@@ -4,22 +4,24 @@
 you read. Both call the same functions, so that a lesson shows a small copy of what is shipped.
 """
 
+import functools
 import pathlib
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from course_lib import instruments, models, shapeset, training
+from course_lib import instruments, models, shapeset, storage, training
 
 MONITORED = 300  # test examples, as in the paper
-TEST_SEED = 2_010_000  # of the monitored examples; training streams use small seeds
+MONITORED_SEED, VALIDATION_SEED = 2_010_000, 2_010_001  # training streams use small seeds
+RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # the grid that rates are chosen from
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run of an experiment is: width, updates, rate, and the seeds it repeats on."""
+    """How large a run of an experiment is. Each seed trains one stack with a run per rate."""
 
     width: int
     updates: int
-    learning_rate: float
+    learning_rates: tuple
     seeds: tuple
     batch_size: int = 10
 
@@ -27,43 +29,55 @@ class Scale:
 def saturating_sigmoid(scale, depth=4, output_bias=True, checkpoint=None, progress=True):
     """Train sigmoid networks from the standard initialisation: Figure 2, claims C01 to C06.
 
-    Each seed has its own initial weights and its own stream of images. Networks are measured on
-    300 test examples, on a schedule dense enough for a collapse within some ten updates.
+    A seed means initial weights and stream of images. Networks are measured on 300 test examples,
+    densely enough for a collapse within ten updates, and on 10,000 validation examples at the end.
 
     Parameters
     ----------
-    scale : Scale
-    depth : int, hidden layers;  output_bias : bool, False holds the output biases at 0
-    checkpoint : path, optional, from which a stopped call goes on
+    scale : Scale;  depth : int, hidden layers
+    output_bias : bool, False holds the output biases at 0
+    checkpoint : path, optional; a stopped call goes on from files beside it
 
     Returns
     -------
-    training.History, its runs in the order of ``scale.seeds``
+    training.History, with the runs seed by seed, rates in order within each
     """
-    images, labels = shapeset.sample(MONITORED, TEST_SEED)
+    images, labels = shapeset.sample(MONITORED, MONITORED_SEED)
     watch = instruments.Monitor(images, labels, sigmoid_schedule(scale.updates), SIGMOID_QUANTITIES)
-    sizes = [images.shape[1], *depth * [scale.width], len(shapeset.CLASSES)]
-    histories = []
-    for seed in scale.seeds:
-        model = models.MLP(sizes, "sigmoid", scheme="standard", seed=seed, output_bias=output_bias)
-        stream = shapeset.Stream(scale.batch_size, seed)
-        histories.append(
-            training.train(
-                model,
-                stream,
-                scale.updates,
-                scale.learning_rate,
-                monitors=[watch],
-                checkpoint=_part(checkpoint, seed),
-                progress=progress,
-            )
+    validate = instruments.Monitor(
+        *shapeset.sample(10_000, VALIDATION_SEED),
+        instruments.at([scale.updates]),
+        ["error"],
+        name="validation",
+    )
+    rates = list(scale.learning_rates)
+
+    def one_seed(seed, path):
+        model = models.MLP(
+            [images.shape[1], *depth * [scale.width], len(shapeset.CLASSES)],
+            "sigmoid",
+            runs=len(rates),
+            scheme="standard",
+            seed=[seed] * len(rates),
+            output_bias=output_bias,
         )
-    return training.History.join(histories)
+        stream = shapeset.Stream(scale.batch_size, seed)
+        return training.train(
+            model,
+            stream,
+            scale.updates,
+            rates,
+            monitors=[watch, validate],
+            checkpoint=path,
+            progress=progress,
+        )
+
+    settings = asdict(scale) | {"depth": depth, "output_bias": output_bias}
+    return _seed_by_seed(one_seed, scale.seeds, settings, checkpoint)
 
 
 SIGMOID_QUANTITIES = (
     "activation_mean",
-    "activation_std",
     "activation_saturated",
     "cost",
     "error",
@@ -73,14 +87,58 @@ SIGMOID_QUANTITIES = (
 
 
 def sigmoid_schedule(updates):
-    """Return the updates a sigmoid's story is recorded at: ten a decade, then 400 in all."""
-    early = instruments.logarithmic(20)
-    step = max(1, updates // 400)
+    """Return when a sigmoid's story is recorded: some twenty times a decade, and 400 in all."""
+    early, step = instruments.logarithmic(20), max(1, updates // 400)
     return instruments.at(k for k in range(updates + 1) if early(k) or k % step == 0)
 
 
-def _part(checkpoint, seed):
+def _seed_by_seed(one_seed, seeds, settings, checkpoint):
+    """Train each seed, keeping the finished ones beside `checkpoint` until all are done."""
     if checkpoint is None:
-        return None
-    path = pathlib.Path(checkpoint)
-    return path.with_name(f"{path.stem}.seed{seed}{path.suffix}")
+        return training.History.join([one_seed(seed, None) for seed in seeds])
+    checkpoint = pathlib.Path(checkpoint)
+    histories, kept = [], []
+    for seed in seeds:
+        name = f"{checkpoint.stem}.{storage.key(settings)}.seed{seed}"
+        finished = checkpoint.with_name(f"{name}.done.npz")
+        if not finished.exists():
+            one_seed(seed, checkpoint.with_name(f"{name}.npz")).save(finished)
+        histories.append(training.History.load(finished))
+        kept.append(finished)
+    joined = training.History.join(histories)
+    for path in kept:
+        path.unlink()
+    return joined
+
+
+# What can be run by name, at which scales: ``hard-to-train run sigmoid-depth4 --scale lesson``.
+EXPERIMENTS = {
+    "sigmoid_rates": (
+        saturating_sigmoid,
+        {
+            "lesson": Scale(100, 5_000, RATES, (100,)),
+            "workstation": Scale(100, 400_000, RATES, (100,)),
+        },
+    ),
+    "sigmoid_depth4": (
+        saturating_sigmoid,
+        {
+            "lesson": Scale(100, 30_000, (1.0,), (0, 1, 2)),
+            "workstation": Scale(100, 400_000, (0.1,), (0, 1, 2, 3, 4)),
+        },
+    ),
+    "sigmoid_depth4_frozen": (
+        functools.partial(saturating_sigmoid, output_bias=False),
+        {
+            "lesson": Scale(100, 3_000, (1.0,), (0, 1, 2)),
+            "workstation": Scale(100, 150_000, (0.1,), (0, 1, 2, 3, 4)),
+        },
+    ),
+    "sigmoid_depth5": (
+        functools.partial(saturating_sigmoid, depth=5),
+        {
+            "lesson": Scale(100, 30_000, (1.0,), (0, 1, 2)),
+            "workstation": Scale(100, 500_000, (0.1,), (0, 1, 2, 3, 4)),
+        },
+    ),
+}
