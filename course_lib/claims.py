@@ -417,7 +417,7 @@ def _span(values):
     values = np.asarray(values, dtype=float)
     known = values[np.isfinite(values)]
     if known.size == 0:
-        return "(none)"
+        return "never"
     low, high = (_number(value) for value in (known.min(), known.max()))
     text = low if low == high else f"{low} to {high}"
     missing = values.size - known.size
@@ -497,10 +497,9 @@ def table(entries, lessons="../lessons"):
 
 
 def _row(claim, verdict, lessons):
-    words = verdict.verdict
+    found = f'<strong class="{VERDICTS[verdict.verdict]}">{verdict.verdict}</strong>'
     if verdict.provisional:
-        words += f", provisional: {verdict.seeds} of {SEEDS} seeds"
-    found = f'<strong class="{VERDICTS[verdict.verdict]}">{words}</strong>'
+        found += f" provisional: {verdict.seeds} of {SEEDS} seeds"
     if len(verdict.parts) > 1:
         parts = (f"{name}: {sum(yes)} of {len(yes)}" for name, yes in verdict.parts.items())
         found += f"<br>seeds in which each part holds: {'; '.join(parts)}"
