@@ -94,11 +94,12 @@ def save(path, arrays, config, provenance=None, axes=None, compress=True):
     OSError
         If the file cannot be written; the message names it.
     """
-    text = _json({"config": config, "provenance": provenance or {}, "axes": axes or {}})
     plain = {name: np.asarray(value) for name, value in arrays.items()}
     for name, value in plain.items():
         if value.dtype.hasobject or name == _META:
             raise ValueError(f"array {name!r} of type {value.dtype} cannot be stored")
+    meta = {"config": config, "provenance": provenance or {}, "axes": axes or {}}
+    text = _json(meta | {"arrays": list(plain)})
     with atomic_write(path) as file:
         (np.savez_compressed if compress else np.savez)(file, **{_META: np.array(text)}, **plain)
 
@@ -115,9 +116,11 @@ def load(path):
     """
     path = pathlib.Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         meta = json.loads(str(arrays.pop(_META)))
+        if list(arrays) != meta.get("arrays", list(arrays)):
+            raise ValueError("arrays are missing")
         return Stored(arrays, meta["config"], meta["provenance"], meta["axes"])
     except (FileNotFoundError, PermissionError, IsADirectoryError):
         raise
