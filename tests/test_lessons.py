@@ -68,6 +68,14 @@ def test_header_is_one_of_a_notebook_without_a_pairing_of_its_own(name):
 
 
 @each_lesson
+def test_lesson_is_written_as_jupytext_writes_it(name):
+    """Then saving it in JupyterLab changes only what was edited; `make notebooks` does that too."""
+    paired = jupytext.config.load_jupytext_config(ROOT / "lessons" / f"{name}.md")
+    notebook = jupytext.reads(SOURCES[name], fmt="md:myst", config=paired)
+    assert jupytext.writes(notebook, fmt="md:myst", config=paired) == SOURCES[name]
+
+
+@each_lesson
 def test_header_says_how_long_it_takes(name):
     minutes, seconds, gigabytes = facts(SOURCES[name])
     assert 5 <= minutes <= 90

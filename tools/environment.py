@@ -16,11 +16,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXTRAS = "book,lab,grade,data,cluster,test,dev"
-# What `make lab` needs for a double click on a lesson to open it as a notebook.
+# What `make lab` needs for a double click on a lesson to open it as a notebook, and to ask nobody
+# for news.
 LAB_SETTINGS = {
+    "@jupyterlab/apputils-extension:notification": {
+        "checkForUpdates": False,
+        "fetchNews": "false",
+    },
     "@jupyterlab/docmanager-extension:plugin": {
         "defaultViewers": {"markdown": "Jupytext Notebook", "myst": "Jupytext Notebook"}
-    }
+    },
 }
 
 
@@ -46,6 +51,7 @@ def stamp_of(root, version):
     digest = hashlib.sha256()
     for name in ("pyproject.toml", "constraints.txt"):
         digest.update((root / name).read_bytes())
+    digest.update(json.dumps(LAB_SETTINGS).encode())
     digest.update(EXTRAS.encode() + repr(tuple(version)).encode() + str(root).encode())
     return digest.hexdigest()
 
