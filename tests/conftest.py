@@ -1,4 +1,6 @@
-"""What the tests share: where things are, and the lines that pytest ends with."""
+"""What the tests share: what nbval collected, and the line about the browser checks."""
+
+import os
 
 import pytest
 
@@ -6,18 +8,15 @@ import pytest
 def pytest_terminal_summary(terminalreporter):
     """Say in one line that the browser checks were left out, and why."""
     for report in terminalreporter.stats.get("skipped", []):
-        if "test_browser" in report.nodeid:
-            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-            reason = str(reason).removeprefix("Skipped: ")
-            terminalreporter.write_line(f"The browser checks are left out: {reason}", yellow=True)
-            break
+        reason = str(report.longrepr[-1]).removeprefix("Skipped: ")
+        if reason.startswith("browser checks left out"):
+            terminalreporter.write_line(f"NOTE: {reason}", yellow=True)
+            return
 
 
 @pytest.fixture(scope="session")
 def notebooks_collected(request):
     """The names of the notebooks of which nbval collected cells, or None outside `make test`."""
-    import os
-
     if "BOOK_STATUS" not in os.environ:
         return None
     items = request.session.items
