@@ -98,7 +98,7 @@ def _draw(n, seed_sequence):
     # the symmetry step would repeat another one.
     tilts = torch.tensor([ANGLES // corners for corners in CORNERS])[kinds]
     tilts = (_uniform(rng, n, 2) * tilts).floor() - tilts // 2
-    turns = torch.from_numpy(rng.integers(0, ANGLES - 1, (n, 2)))
+    turns = torch.from_numpy(rng.integers(0, ANGLES - 1, (n, 2))).double()
     tilts, turns = tilts * (2 * math.pi / ANGLES), turns * (2 * math.pi / ANGLES)
     first = _place(kinds[:, 0], tilts[:, 0], turns[:, 0], _uniform(rng, n, 4))
     scales, centres, points = [torch.stack([x, torch.zeros_like(x)], dim=1) for x in first]
@@ -176,6 +176,17 @@ def render(parameters, size=FRAME, device="cpu"):
     grey levels v. Raises ValueError for other sizes.
     """
     _whole("size", size, least=8)
+    n = len(parameters)
+    images = torch.empty(n, size * size, device=device)
+    for start in range(0, n, BLOCK):  # pieces that stay in the processor's cache
+        piece = slice(start, start + BLOCK)
+        levels = _grey_levels(parameters[piece], size, device)
+        images[piece].copy_(levels).sub_(127.5).mul_(1 / 127.5)
+    return images
+
+
+def _grey_levels(parameters, size, device):
+    """Images (n, size*size) uint8 of some parameters."""
     kinds = parameters.kinds.to(device)
     greys = parameters.greys.to(device, torch.uint8)[..., None]
     corners = (parameters.corners.to(device) * (size / FRAME)).floor()
@@ -189,25 +200,24 @@ def render(parameters, size=FRAME, device="cpu"):
     for i in range(2):
         mask = table.index_select(0, spans[:, i].flatten()).view(-1, size * size)
         columns ^= mask.bitwise_and_(columns ^ greys[:, i + 1])  # the object's grey where inside
-    rows = columns.view(-1, size, size).transpose(1, 2).reshape(-1, size * size)
-    return rows.float().div_(127.5).sub_(1)
+    return columns.view(-1, size, size).transpose(1, 2).reshape(-1, size * size)
 
 
 def _column_spans(corners, size):
     """Spans (m, size) of convex polygons with whole-numbered corners (m, corners, 2)."""
-    start = corners.permute(1, 0, 2)  # objects come last: they are the longest axis
-    stop = start.roll(-1, 0)
-    rightwards = start[..., :1] <= stop[..., :1]
-    x1, y1 = torch.where(rightwards, start, stop).permute(2, 0, 1).contiguous()
-    x2, y2 = torch.where(rightwards, stop, start).permute(2, 0, 1).contiguous()
-    width = x2 - x1
+    x1, y1 = corners.permute(2, 1, 0).contiguous()  # objects come last: they are the longest axis
+    x2, y2 = x1.roll(-1, 0), y1.roll(-1, 0)
+    width, half = (x2 - x1).abs(), (x2 - x1).abs() / 2
+    left, y_left = torch.minimum(x1, x2), torch.where(x1 <= x2, y1, y2)
+    rise = torch.where(x1 <= x2, y2 - y1, y1 - y2)
     column = torch.arange(size, device=corners.device, dtype=corners.dtype).view(-1, 1, 1)
     # The authors' library divides integers: y is rounded towards that of the edge's left end.
-    y = (column - x1).mul_(y2 - y1).div_(width.clamp(min=1)).trunc_().add_(y1)
+    step = column - left
+    y = (step * rise).div_(width.clamp(min=1)).trunc_().add_(y_left)
     # Columns beyond the two ends of an edge do not meet it: push its y out of the way.
-    beyond = (column - (x1 + x2) / 2).abs_().sub_(width / 2).clamp_(min=0).mul_(1e4)
-    first = (y + beyond).amin(1).clamp_(max=size - 1)
-    last = (y - beyond).amax(1).clamp_(min=0)
+    beyond = step.sub_(half).abs_().sub_(half).clamp_(min=0).mul_(1e4)
+    first = y.add_(beyond).amin(1).clamp_(max=size - 1)
+    last = y.sub_(beyond, alpha=2).amax(1).clamp_(min=0)
     return _span(first, last, size).T.long()
 
 
@@ -303,9 +313,10 @@ def describe(parameters, i):
     and short_axis in pixels of a 32 x 32 frame; area in square pixels; turn in degrees from x
     towards y. Raises ValueError unless 0 <= i < n.
     """
+    count = len(polygons(parameters, i))
     background, *greys = parameters.greys[i].tolist()
     objects = []
-    for j, _ in enumerate(polygons(parameters, i)):
+    for j in range(count):
         kind = int(parameters.kinds[i, j])
         long, short = parameters.scales[i, j].tolist()
         objects.append(
@@ -329,7 +340,7 @@ def draw(axes, parameters, i, size=FRAME):
     The first object has a solid outline, the one that covers it a dashed one.
     """
     outlines = polygons(parameters, i)
-    image = render(parameters[i : i + 1], size).view(size, size)
+    image = render(parameters[i : i + 1], size).view(size, size).numpy()
     axes.imshow(image, cmap="gray", vmin=-1, vmax=1, extent=(0, FRAME, FRAME, 0))
     for outline, colour, style in zip(outlines, ("#D55E00", "#56B4E9"), ("-", "--"), strict=False):
         axes.plot(*np.append(outline, outline[:1], axis=0).T, color=colour, linestyle=style)
