@@ -431,7 +431,7 @@ def _number(value):
 def _setting(history):
     """Name width, depth, rate and seeds of a recorded training."""
     mean = history["activation_mean"]
-    words = [f"depth {mean.shape[2]}"]
+    words = [f"Depth {mean.shape[2]}"]
     config = history.config
     if "model" in config:
         words.append(f"width {config['model']['sizes'][1]}")
@@ -501,10 +501,10 @@ def _row(claim, verdict, lessons):
     if verdict.provisional:
         found += f" provisional: {verdict.seeds} of {SEEDS} seeds"
     if len(verdict.parts) > 1:
-        parts = (f"{name}: {sum(yes)} of {len(yes)}" for name, yes in verdict.parts.items())
-        found += f"<br>seeds in which each part holds: {'; '.join(parts)}"
+        parts = (f"({name}) in {sum(yes)}" for name, yes in verdict.parts.items())
+        found += f"<br>Holds {', '.join(parts)} of {verdict.seeds} seeds."
     if verdict.evidence:
-        found += f"<br>{html.escape(verdict.evidence)}"
+        found += f"<br>{html.escape(verdict.evidence)}."
     if claim.lesson:
         found += f'<br><a href="{lessons}/{claim.lesson}.html">Lesson {claim.lesson[:2]}</a>'
     return (

@@ -240,6 +240,7 @@ def test_the_shipped_ledger_can_be_computed_and_shown():
 def test_three_seeds_are_shown_as_provisional():
     page = claims.table(claims.ledger({"sigmoid_depth4": story(seeds=3)}.get))
     assert "provisional: 3 of 5 seeds" in page
+    assert "Holds (a) in 3, (b) in 3 of 3 seeds." in page
 
 
 def test_every_lesson_that_a_claim_names_exists():
