@@ -61,8 +61,9 @@ def logarithmic(per_decade=10):
     def due(step):
         if step == 0:
             return True
-        nearest = round(math.log10(step) * per_decade)
-        return step == round(10 ** (nearest / per_decade))
+        place = math.log10(step) * per_decade
+        near = (math.floor(place), math.ceil(place))
+        return step in [round(10 ** (k / per_decade)) for k in near]
 
     return Schedule(f"logarithmic {per_decade}", due)
 
