@@ -1,0 +1,421 @@
+"""Measurements against plain numpy on the same trace; hooks against gradients taken by hand."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from course_lib import activations, backprop, instruments, models
+
+PERCENTILES = (0, 2, 37.5, 50, 98, 100)
+EDGES = {kind: np.linspace(-9, 9, 40) for kind in instruments.KINDS}  # hold every value below
+EVERYTHING = instruments.QUANTITIES
+
+
+def problem(activation="tanh", runs=2, sizes=(6, 5, 4, 3), examples=50):
+    model = models.MLP(sizes, activation, runs=runs, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(1)
+    for bias in model.biases:
+        bias.copy_(torch.rand(bias.shape, generator=generator, dtype=torch.float64) - 0.5)
+    x = torch.rand(examples, sizes[0], generator=generator, dtype=torch.float64) * 6 - 3
+    return model, x, torch.randint(0, sizes[-1], (examples,), generator=generator)
+
+
+def values_of(model, x, labels):
+    """What each kind's layers hold, as numpy arrays with the run axis first."""
+    trace = model(x)
+    gradients = backprop.gradients(model, trace, labels)
+    layers = {
+        "activation": trace.activations[1:],
+        "pre_activation": trace.pre_activations,
+        "back_propagated": gradients.pre_activations,
+        "weight_gradient": gradients.weights,
+    }
+    return {kind: [value.numpy() for value in values] for kind, values in layers.items()}
+
+
+# ---- statistics ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("activation", activations.NAMES)
+def test_statistics_equal_plain_numpy(activation):
+    model, x, labels = problem(activation)
+    found = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    assert list(found) == list(EVERYTHING)
+    plain = {
+        "mean": np.mean,
+        "std": np.std,
+        "percentiles": lambda v: np.percentile(v, PERCENTILES),
+    }
+    for kind, layers in values_of(model, x, labels).items():
+        for statistic, function in plain.items():
+            expected = np.array([[function(layer[run]) for layer in layers] for run in range(2)])
+            name = f"{kind}_{statistic}"
+            np.testing.assert_allclose(found[name], expected, rtol=1e-12, atol=1e-14, err_msg=name)
+            assert found[name].dtype == np.float64
+        shares = np.array(
+            [
+                [np.histogram(layer[run], EDGES[kind])[0] / layer[run].size for layer in layers]
+                for run in range(2)
+            ]
+        )
+        np.testing.assert_array_equal(found[f"{kind}_histogram"], shares)
+        np.testing.assert_allclose(found[f"{kind}_histogram"].sum(-1), 1, rtol=1e-12)
+
+
+def test_values_outside_the_bins_count_in_the_shares():
+    model, x, labels = problem("linear")
+    names = ["activation_histogram"]
+    edges = {"activation": [0, np.inf]}
+    found = instruments.measure(model, x, labels, names, edges=edges)["activation_histogram"]
+    for layer, z in enumerate(values_of(model, x, labels)["activation"]):
+        np.testing.assert_allclose(found[:, layer, 0], (z >= 0).mean((1, 2)), rtol=1e-12)
+    assert (found < 0.9).all()
+
+
+def test_saturated_share_has_the_bounds_of_the_paper():
+    # Weights 1 and a linear sum make the activation any value that is wanted.
+    for activation, inverse, bounds in (
+        ("tanh", np.arctanh, (-0.9, 0.9)),
+        ("sigmoid", lambda z: np.log(z / (1 - z)), (0.05, 0.95)),
+    ):
+        model = models.MLP([1, 1, 2], activation, dtype=torch.float64)
+        model.weights[0].fill_(1)
+        low, high = bounds
+        middle = (low + high) / 2
+        z = [low - 1e-9, low + 1e-9, middle, high - 1e-9, high + 1e-9]
+        x = torch.tensor(inverse(np.array(z)))[:, None]
+        labels = torch.zeros(5, dtype=torch.int64)
+        found = instruments.measure(model, x, labels, ["activation_saturated"])
+        assert found["activation_saturated"].tolist() == [[2 / 5]]
+
+
+def test_cost_error_and_the_parts_of_the_logits():
+    model, x, labels = problem()
+    names = ["cost", "error", "logit_weight_rms", "logit_bias_rms"]
+    found = instruments.measure(model, x, labels, names)
+    trace = model(x)
+    for run in range(2):
+        logits = trace.logits[run]
+        cost = nn.functional.cross_entropy(logits, labels).item()
+        assert found["cost"][run] == pytest.approx(cost, rel=1e-12)
+        wrong = (logits.argmax(1) != labels).double().mean().item()
+        assert found["error"][run] == pytest.approx(wrong, rel=1e-12)
+        wh = trace.activations[-1][run] @ model.weights[-1][run]
+        assert found["logit_weight_rms"][run] == pytest.approx(
+            wh.square().mean().sqrt().item(), rel=1e-12
+        )
+        bias = model.biases[-1][run]
+        assert found["logit_bias_rms"][run] == pytest.approx(
+            bias.square().mean().sqrt().item(), rel=1e-12
+        )
+
+
+def test_back_propagated_gradients_are_per_example():
+    """Seeing every example twice changes no statistic: neither kind is summed over the batch."""
+    model, x, labels = problem()
+    names = ["back_propagated_std", "weight_gradient_std", "back_propagated_percentiles"]
+    once = instruments.measure(model, x, labels, names[:2])
+    twice = instruments.measure(model, x.repeat(2, 1), labels.repeat(2), names[:2])
+    for name in names[:2]:
+        np.testing.assert_allclose(once[name], twice[name], rtol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 2), (4, 1001)])
+def test_sorted_percentiles_are_those_of_numpy(shape):
+    rows = np.random.default_rng(0).normal(size=shape)
+    asked = [0, 0.1, 25, 50, 99.9, 100]
+    expected = np.percentile(rows, asked, axis=1).T
+    found = instruments.sorted_percentiles(rows, asked)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_percentiles_of_a_diverged_run_are_nan_and_those_of_others_are_not():
+    rows = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [np.inf, np.inf, np.inf]])
+    found = instruments.sorted_percentiles(rows, [0, 50])
+    assert np.isnan(found[0]).all() and found[1].tolist() == [1, 2]
+    assert not np.isfinite(found[2]).any()
+
+
+def test_measuring_changes_nothing():
+    model, x, labels = problem()
+    before = {name: value.clone() for name, value in model.parameters.items()}
+    state = torch.random.get_rng_state()
+    first = instruments.measure(model, x, labels, EVERYTHING, edges=EDGES)
+    second = instruments.measure(model, x, labels, EVERYTHING, edges=EDGES)
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert all(torch.equal(before[name], value) for name, value in model.parameters.items())
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+# ---- monitors --------------------------------------------------------------------------------
+
+
+def monitor(**options):
+    _, x, labels = problem()
+    return instruments.Monitor(x, labels, instruments.every(5), **options)
+
+
+@pytest.mark.parametrize("name", ["", "test"])
+def test_axes_match_shapes(name):
+    model, _, _ = problem(runs=3)
+    watch = monitor(quantities=EVERYTHING, percentiles=(2, 98), edges=EDGES, name=name)
+    length = {"run": 3, "layer": 2, "matrix": 3, watch.prefixed("percentile"): 2}
+    length |= {watch.prefixed(f"{kind}_bin"): 39 for kind in instruments.KINDS}
+    found = watch.measure(model)
+    assert found.keys() == set(EVERYTHING)
+    for quantity, values in found.items():
+        update, *axes = watch.axes(quantity)
+        assert update == watch.prefixed("update")
+        assert values.shape == tuple(length[axis] for axis in axes), quantity
+    coordinates = watch.coordinates
+    assert coordinates[watch.prefixed("percentile")].tolist() == [2, 98]
+    np.testing.assert_array_equal(
+        coordinates[watch.prefixed("activation_edges")], EDGES["activation"]
+    )
+    assert watch.prefixed("cost") == ("test_cost" if name else "cost")
+
+
+def test_config_tells_monitors_apart():
+    _, x, labels = problem()
+    base = monitor().config
+    changed = x.clone()
+    changed[0, 0] += 1e-3
+    others = [
+        instruments.Monitor(changed, labels, instruments.every(5)),
+        instruments.Monitor(x, (labels + 1) % 3, instruments.every(5)),
+        instruments.Monitor(x, labels, instruments.every(6)),
+        monitor(quantities=["cost"]),
+        monitor(percentiles=(50,)),
+        monitor(edges={"activation": [0, 1]}),
+        monitor(name="test"),
+    ]
+    assert monitor().config == base
+    assert all(other.config != base for other in others)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"quantities": ["activation_men"]}, "'activation_men'; choose from activation_mean, acti"),
+        ({"quantities": ["activation_histogram"]}, r"needs its bins: edges=\{'activation'"),
+        ({"percentiles": (101,)}, "percentiles must lie in 0 to 100, not 101"),
+        ({"percentiles": (-1,)}, "percentiles must lie in 0 to 100, not -1"),
+    ],
+)
+def test_wrong_monitors_are_refused_when_made(options, message):
+    with pytest.raises(ValueError, match=message):
+        monitor(**options)
+
+
+def test_wrong_examples_are_refused():
+    model, x, labels = problem()
+    always = instruments.every(1)
+    for bad in (np.nan, np.inf):
+        broken = x.clone()
+        broken[3, 2] = bad
+        with pytest.raises(ValueError, match=r"images hold values that are not finite"):
+            instruments.Monitor(broken, labels, always)
+    with pytest.raises(ValueError, match="50 images but 49 labels"):
+        instruments.Monitor(x, labels[1:], always)
+    with pytest.raises(ValueError, match="0 images"):
+        instruments.Monitor(x[:0], labels[:0], always)
+    with pytest.raises(ValueError, match="labels must lie in 0 to 2"):
+        instruments.measure(model, x, labels + 1, ["error"])
+    with pytest.raises(ValueError, match="inputs need shape"):
+        instruments.measure(model, x[:, 1:], labels)
+    shallow = models.MLP([6, 3], "tanh")
+    assert instruments.measure(shallow, x, labels, ["cost"])["cost"].shape == (1,)
+    with pytest.raises(ValueError, match="no hidden layer"):
+        instruments.measure(shallow, x, labels)
+
+
+# ---- schedules -------------------------------------------------------------------------------
+
+
+def due(schedule, last):
+    return [step for step in range(last + 1) if schedule(step)]
+
+
+def test_schedules():
+    assert due(instruments.every(3), 10) == [0, 3, 6, 9]
+    assert due(instruments.every(1), 3) == [0, 1, 2, 3]
+    assert due(instruments.at([7, 2, 2]), 10) == [2, 7]
+    assert due(instruments.logarithmic(1), 1000) == [0, 1, 10, 100, 1000]
+    assert due(instruments.logarithmic(3), 1000) == [0, 1, 2, 5, 10, 22, 46, 100, 215, 464, 1000]
+
+
+@pytest.mark.parametrize("per_decade", [1, 2, 5, 10, 20])
+def test_logarithmic_hits_every_point_of_its_grid(per_decade):
+    grid = {round(10 ** (k / per_decade)) for k in range(4 * per_decade + 1)}
+    assert due(instruments.logarithmic(per_decade), 10_000) == sorted({0} | grid)
+
+
+def test_schedules_have_names_that_tell_them_apart():
+    schedules = [
+        instruments.every(3),
+        instruments.every(4),
+        instruments.logarithmic(3),
+        instruments.at([1, 2]),
+        instruments.at([1, 3]),
+    ]
+    assert len({schedule.name for schedule in schedules}) == 5
+    assert instruments.at([2, 1]).name == instruments.at(range(1, 3)).name
+
+
+@pytest.mark.parametrize("n", [0, -1, 2.5, "3"])
+def test_every_needs_a_whole_number(n):
+    with pytest.raises(ValueError, match=f"whole number of at least 1, not {n!r}"):
+        instruments.every(n)
+
+
+def test_logarithmic_needs_at_least_one_point():
+    with pytest.raises(ValueError, match="per_decade must be at least 1, not 0"):
+        instruments.logarithmic(0)
+
+
+# ---- record ----------------------------------------------------------------------------------
+
+
+def torch_problem(*layers, inputs=5, classes=3):
+    generator = torch.Generator().manual_seed(0)
+    net = nn.Sequential(*layers).double()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            draws = torch.rand(parameter.shape, generator=generator, dtype=torch.float64)
+            parameter.copy_(draws - 0.5)
+    x = torch.rand(8, inputs, generator=generator, dtype=torch.float64) - 0.5
+    return net, x, torch.randint(0, classes, (8,), generator=generator)
+
+
+def test_record_equals_gradients_taken_by_hand():
+    net, x, y = torch_problem(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+    with instruments.record(net) as calls:
+        nn.functional.cross_entropy(net(x), y).backward()
+    s1 = net[0](x)
+    z1 = torch.tanh(s1)
+    s2 = net[2](z1)
+    outputs = [s1, z1, s2]
+    expected = torch.autograd.grad(nn.functional.cross_entropy(s2, y), outputs)
+    assert [(call.name, call.type) for call in calls] == [
+        ("0", "Linear"),
+        ("1", "Tanh"),
+        ("2", "Linear"),
+    ]
+    for call, output, gradient in zip(calls, outputs, expected, strict=True):
+        assert torch.equal(call.output, output.detach())
+        torch.testing.assert_close(call.gradient, gradient, rtol=1e-12, atol=1e-15)
+        assert not call.output.requires_grad
+
+
+def test_record_equals_our_own_network():
+    model, x, labels = problem("tanh", runs=1)
+    layers = []
+    for i, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
+        linear = nn.Linear(*weight.shape[1:], dtype=torch.float64)
+        linear.weight.data, linear.bias.data = weight[0].T, bias[0, 0]
+        layers += [linear, nn.Tanh()] if i < model.depth else [linear]
+    net = nn.Sequential(*layers)
+    with instruments.record(net) as calls:
+        nn.functional.cross_entropy(net(x), labels).backward()
+    gradients = backprop.gradients(model, model(x), labels)
+    for ours, call in zip(gradients.pre_activations, calls[::2], strict=True):
+        theirs = call.gradient * len(x)  # theirs are of the mean cost
+        torch.testing.assert_close(ours[0], theirs, rtol=1e-10, atol=1e-14)
+
+
+def test_record_before_an_in_place_relu():
+    """The linear layer's output and gradient are those before the ReLU overwrites it."""
+    layers = [nn.Linear(5, 4), nn.ReLU(inplace=True), nn.Linear(4, 3)]
+    net, x, y = torch_problem(*layers)
+    with instruments.record(net) as calls:
+        nn.functional.cross_entropy(net(x), y).backward()
+    s1 = net[0](x)
+    z1 = torch.relu(s1)
+    cost = nn.functional.cross_entropy(net[2](z1), y)
+    ds, dz = torch.autograd.grad(cost, [s1, z1])
+    assert (s1 < 0).any() and (s1 > 0).any()
+    assert torch.equal(calls[0].output, s1.detach()) and torch.equal(calls[1].output, z1.detach())
+    torch.testing.assert_close(calls[0].gradient, ds, rtol=1e-12, atol=1e-15)
+    torch.testing.assert_close(calls[1].gradient, dz, rtol=1e-12, atol=1e-15)
+
+
+def test_record_a_module_called_twice_and_autograd_grad():
+    net, x, y = torch_problem(nn.Linear(5, 5))
+    shared = net[0]
+
+    class Twice(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.shared = shared
+
+        def forward(self, x):
+            return self.shared(torch.tanh(self.shared(x)))
+
+    twice = Twice()
+    with instruments.record(twice) as calls:
+        torch.autograd.grad(nn.functional.cross_entropy(twice(x), y), shared.weight)
+    first = shared(x)
+    second = shared(torch.tanh(first))
+    expected = torch.autograd.grad(nn.functional.cross_entropy(second, y), [first, second])
+    assert [call.name for call in calls] == ["shared", "shared"]
+    assert shared.weight.grad is None
+    for call, output, gradient in zip(calls, [first, second], expected, strict=True):
+        assert torch.equal(call.output, output.detach())
+        torch.testing.assert_close(call.gradient, gradient, rtol=1e-12, atol=1e-15)
+
+
+def test_record_nested_modules_and_a_bare_one():
+    inner = nn.Sequential(nn.Linear(5, 4), nn.Tanh())
+    net, x, y = torch_problem(inner, nn.Linear(4, 3))
+    with instruments.record(net) as calls:
+        net(x)
+    assert [call.name for call in calls] == ["0.0", "0.1", "1"]
+    assert all(call.gradient is None for call in calls)
+    with instruments.record(net[1]) as calls:
+        net(x)
+    assert [call.name for call in calls] == ["(itself)"]
+
+
+def test_record_without_gradients():
+    net, x, _ = torch_problem(nn.Linear(5, 3), nn.Tanh())
+    with torch.no_grad(), instruments.record(net) as calls:
+        z = net(x)
+    assert torch.equal(calls[1].output, z) and calls[0].gradient is None
+
+
+def test_record_skips_outputs_that_are_no_floating_point_tensors():
+    class Pair(nn.Module):
+        def forward(self, x):
+            return x, x
+
+    class Ranks(nn.Module):
+        def forward(self, pair):
+            return pair[0].argsort(-1)
+
+    net, x, _ = torch_problem(nn.Linear(5, 3), Pair(), Ranks())
+    with instruments.record(net) as calls:
+        net(x)
+    assert [call.type for call in calls] == ["Linear"]
+
+
+def hooks_of(net):
+    return [len(module._forward_hooks) for module in net.modules()]
+
+
+def test_hooks_are_gone_also_after_an_exception():
+    net, x, y = torch_problem(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 3))
+    with instruments.record(net) as calls:
+        assert sum(hooks_of(net)) == 3
+        cost = nn.functional.cross_entropy(net(x), y)
+    assert sum(hooks_of(net)) == 0
+    cost.backward()  # after the block: not recorded any more
+    assert all(call.gradient is None for call in calls)
+    for bad in (torch.zeros(8, 4, dtype=torch.float64), x):
+        with pytest.raises(RuntimeError), instruments.record(net) as calls:
+            net(bad)
+            raise RuntimeError("a reader's mistake")
+        assert sum(hooks_of(net)) == 0
+    recorded = len(calls)
+    net(x)
+    assert len(calls) == recorded == 3
