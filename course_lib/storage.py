@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import datetime
+import functools
 import hashlib
 import json
 import os
@@ -156,10 +157,16 @@ def code_version():
 
     Docstrings, comments and layout do not count: only a change of what runs changes it.
     """
+    files = [pathlib.Path(__file__).with_name(f"{name}.py") for name in _COMPUTING]
+    return _version_of(tuple((file, file.stat().st_mtime_ns) for file in files))
+
+
+@functools.cache
+def _version_of(files):
     digest = hashlib.sha256()
-    for name in _COMPUTING:
-        source = pathlib.Path(__file__).with_name(f"{name}.py").read_text(encoding="utf-8")
-        digest.update(ast.dump(_without_docstrings(ast.parse(source))).encode())
+    for file, _ in files:  # the time only tells the cache of an edit
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        digest.update(ast.dump(_without_docstrings(tree)).encode())
     return digest.hexdigest()[:16]
 
 
