@@ -25,8 +25,8 @@ class History:
     ``history["activation_mean"]`` has axes ``history.axes["activation_mean"]``, for example
     ("update", "run", "layer"); ``history["update"]`` says at which updates. Always there:
     ``train_cost`` over ``train_update`` (the mean cost of the last 100 mini-batches, in nats for
-    the cross-entropy) and ``diverged`` (per run the update by which its cost was no longer
-    finite, or -1).
+    the cross-entropy) and ``diverged`` (per run the update by which its cost or its weights
+    were no longer finite, or -1).
     """
 
     def __init__(self, arrays, axes, config, provenance=None):
@@ -245,9 +245,11 @@ class _Records:
                     self.lists[monitor.prefixed(name)].append(value)
 
     def _close_window(self, step, model, data):
-        """Note the mean cost since the last full window, and the runs it is not finite in."""
+        """Note the mean cost since the last full window, and the runs that diverged in it."""
         total = self.cost_sum.double().cpu().numpy()
-        new = ~np.isfinite(total) & (self.diverged < 0)
+        finite = [p.flatten(1).isfinite().all(1) for p in model.parameters.values()]
+        lost = ~np.isfinite(total) | ~torch.stack(finite).all(0).cpu().numpy()
+        new = lost & (self.diverged < 0)
         if new.any():
             for k in range((step - 1) // COST_EVERY * COST_EVERY, step):
                 _check_batch(model, *data.batch(k))  # were the data to blame?
