@@ -21,7 +21,7 @@ def main(arguments=None):
     commands.add_parser("results", help="list the measured results that come with the package")
     run = commands.add_parser("run", help="run an experiment and save what it measured")
     run.add_argument("experiment", choices=sorted(experiments.EXPERIMENTS))
-    run.add_argument("--scale", choices=["lesson", "workstation"], default="lesson")
+    run.add_argument("--scale", choices=["quick", "workstation"], default="quick")
     run.add_argument("--to", type=pathlib.Path, help="the .npz to write (default: NAME-SCALE.npz)")
     data = commands.add_parser("data", help="fetch a data set and check it")
     data.add_argument("name", choices=["mnist", "cifar10"])
