@@ -120,10 +120,11 @@ def test_c04_the_first_layer_saturates_at_the_escape_and_settles():
     rises = np.interp(UPDATE, [20_000, 40_000, 60_000], [0.1, 0.2, 0.4])
     early = np.full(11, 0.4)  # saturated all along
     drifts = np.interp(UPDATE, [20_000, 60_000, 80_000], [0.1, 0.4, 0.49])  # + 22 % after .4
-    escaped = np.array([40_000.0] * 3)
-    parts = claims.first_layer_saturates(UPDATE, runs(rises, early, drifts), escaped)
-    assert parts["a"].tolist() == [True, False, True]
-    assert parts["b"].tolist() == [True, True, False]
+    doubles = np.interp(UPDATE, [20_000, 40_000], [0.1, 0.29])
+    escaped = np.array([40_000.0] * 4)
+    parts = claims.first_layer_saturates(UPDATE, runs(rises, early, drifts, doubles), escaped)
+    assert parts["a"].tolist() == [True, False, True, False]
+    assert parts["b"].tolist() == [True, True, False, True]
 
 
 def test_c04_needs_an_escape_and_a_long_enough_recording():
@@ -154,6 +155,17 @@ def test_c06_weights_pushed_out_while_the_cost_is_at_the_priors():
     # At 300 it is low enough, but the cost is not; second: the cost never is; third: not 5-fold;
     # fourth: falls from 3 to 0.3 by the fourth record.
     np.testing.assert_array_equal(pushed, [1_000, np.nan, np.nan, 1_000])
+
+
+def test_c06_wants_both_ends_of_the_fall_at_the_priors():
+    cost = np.where(UPDATE == 0, 2.4, 2.11)
+    before = np.where(UPDATE == 0, 3, 0.5)  # falls 6-fold, but from before the cost was there
+    dip = np.where(UPDATE == 3_000, 0.05, 0.5)
+    cost_at_dip = np.where(UPDATE == 3_000, 2.3, 2.11)  # falls 10-fold, but not while it is there
+    pushed = claims.weights_pushed_out(
+        UPDATE, runs(before, dip, dip), runs(cost, cost_at_dip, cost)
+    )
+    np.testing.assert_array_equal(pushed, [np.nan, np.nan, 3_000])
 
 
 def test_c06_needs_a_fall_after_the_rise():
