@@ -24,6 +24,12 @@ def leave_thebe_style_out(app, pagename, templatename, context, doctree):
     ]
 
 
+def leave_list_role_out(app, pagename, templatename, context, doctree):
+    """Drop a role of docutils' bibliography: it says list, and its entries do not say item."""
+    if "body" in context:
+        context["body"] = context["body"].replace('<div role="list" class="', '<div class="')
+
+
 def leave_tags_at_the_top(app, doctree):
     r"""Keep Sphinx from wrapping an equation with ``\tag`` in ``split``, where TeX allows no tag.
 
@@ -58,5 +64,6 @@ def setup(app):
     app.connect("builder-inited", leave_thebe_out, priority=1)
     app.connect("doctree-read", leave_tags_at_the_top)
     app.connect("html-page-context", leave_thebe_style_out, priority=900)
+    app.connect("html-page-context", leave_list_role_out)
     app.connect("build-finished", write_speech)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

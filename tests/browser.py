@@ -1,0 +1,165 @@
+"""One Chromium, one server of the built book, and what is seen of each page: for test_browser."""
+
+import contextlib
+import functools
+import http.server
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import sync_playwright
+
+BOOK = Path(os.environ.get("BOOK_HTML") or Path(__file__).parents[1] / "_build" / "html").resolve()
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
+--disable-background-networking --disable-component-update --disable-sync""".split()
+# The time that a busy machine may take, not the time that it does take.
+PATIENCE = 60_000
+
+EQUATIONS_SPEAK = """() => {
+  const math = [...document.querySelectorAll(".math")];
+  return math.every((m) => m.querySelector("mjx-container[data-semantic-speech-none]"));
+}"""
+EQUATIONS = """() => [...document.querySelectorAll(".math")].map((m) => {
+  const drawn = [...m.querySelectorAll("mjx-container")];
+  return {
+    source: m.textContent.trim().slice(0, 80),
+    drawn: drawn.length,
+    failed: m.querySelectorAll('[data-mml-node="merror"], [data-mjx-error], mjx-merror').length,
+    speech: drawn.map((d) => (d.querySelector("mjx-speech")?.ariaLabel || "").trim()),
+  };
+})"""
+PICTURES = """() => [...document.querySelectorAll('img, svg[role="img"], .figure svg, .cell_output svg')]
+  .filter((p) => !p.closest('[aria-hidden="true"], mjx-container, button'))
+  .map((p) => ({
+    source: p.outerHTML.slice(0, 120),
+    computed: Boolean(p.closest(".figure, .cell_output")),
+    role: p.tagName === "IMG" ? "img" : p.getAttribute("role"),
+    name: (p.getAttribute("alt") || p.getAttribute("aria-label") || "").trim(),
+  }))"""
+SKIP_ALL = """() => [...document.querySelectorAll(".prediction button")]
+  .filter((b) => b.textContent === "Skip").forEach((b) => b.click())"""
+OVERFLOWING = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.querySelectorAll("main *")]
+    .filter((e) => e.getBoundingClientRect().right > width + 1)
+    .map((e) => `${e.tagName}.${e.className} ${Math.round(e.getBoundingClientRect().right)}px`)
+    .slice(0, 5).concat(`the page is ${document.documentElement.scrollWidth} px wide`);
+}"""
+
+
+def pages():
+    """Return the address of every page of the built book, relative to its root."""
+    found = (path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html"))
+    return sorted(page for page in found if not page.startswith(("_static/", "_sources/")))
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@contextlib.contextmanager
+def served():
+    """Serve the built book on this machine, on a free port; yield its address."""
+    handler = functools.partial(_Quiet, directory=str(BOOK))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@contextlib.contextmanager
+def chromium():
+    """Start the system's Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@contextlib.contextmanager
+def opened(browser, address, **options):
+    """Open an address in a context of its own; yield the page, whose `seen` says what went wrong.
+
+    `page.seen` has the lists `outside` (requests to another host), `failed` (requests) and
+    `console` (errors and warnings).
+    """
+    options = {"viewport": {"width": 1280, "height": 900}, **options}
+    context = browser.new_context(**options)
+    context.set_default_timeout(PATIENCE)
+    page = context.new_page()
+    page.seen = {"outside": [], "failed": [], "console": []}
+    page.on("request", lambda r: _is_outside(r.url, address) and page.seen["outside"].append(r.url))
+    page.on("requestfailed", lambda r: page.seen["failed"].append(f"{r.url} {r.failure}"))
+    page.on(
+        "response",
+        lambda r: r.status >= 400 and page.seen["failed"].append(f"{r.url} {r.status}"),
+    )
+    page.on(
+        "console",
+        lambda m: m.type in ("error", "warning") and page.seen["console"].append(m.text),
+    )
+    page.on("pageerror", lambda error: page.seen["console"].append(str(error)))
+    page.goto(address)
+    try:
+        yield page
+    finally:
+        context.close()
+
+
+def _is_outside(url, address):
+    return not url.startswith(("data:", "blob:", "/".join(address.split("/", 3)[:3]) + "/"))
+
+
+def wait_for_equations(page):
+    """Wait until every equation of the page is drawn and has its speech; False if some never is."""
+    try:
+        page.wait_for_function(EQUATIONS_SPEAK, timeout=PATIENCE / 2)
+    except Exception:  # which equation it is, the facts will say
+        return False
+    return True
+
+
+def axe(page, rules=None):
+    """Return axe-core's serious and critical findings, as lines."""
+    page.evaluate("() => !window.axe") and page.evaluate(AXE_SCRIPT)
+    # preload: axe would fetch style sheets again, from an address that it gets wrong
+    options = {"resultTypes": ["violations"], "preload": False}
+    if rules:
+        options["runOnly"] = {"type": "rule", "values": rules}
+    found = page.evaluate(f"() => axe.run(document, {json.dumps(options)})")["violations"]
+    return [
+        f"{violation['id']}: {node['html'][:160]} {node['target']}"
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+        for node in violation["nodes"]
+    ]
+
+
+def visit(browser, address):
+    """Open one page, look at it in light and dark and on a phone, and return what was found."""
+    with opened(browser, address, color_scheme="light") as page:
+        wait_for_equations(page)
+        facts = {
+            "equations": page.evaluate(EQUATIONS),
+            "pictures": page.evaluate(PICTURES),
+            "title": page.title(),
+        }
+        page.evaluate(SKIP_ALL)
+        facts["axe, light"] = axe(page)
+        page.emulate_media(color_scheme="dark")
+        page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
+        page.wait_for_timeout(400)  # colours change gradually
+        facts["axe, dark"] = axe(page, ["color-contrast", "link-in-text-block"])
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.wait_for_timeout(300)  # course.js looks again 150 ms after the last resize
+        facts["overflowing"] = page.evaluate(OVERFLOWING)
+        facts["axe, phone"] = axe(page, ["scrollable-region-focusable"])
+        return {**facts, **page.seen}
