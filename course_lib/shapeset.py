@@ -156,12 +156,15 @@ def _place(kinds, tilts, turns, uniform):
 
 
 def _hides(kinds, first, second):
-    """The authors' estimate of whether the second object hides too much of the first."""
+    """The authors' estimate of whether the second object hides too much of the first.
+
+    It compares the extents of both along the line of their centres with the distance.
+    """
     (scales1, centres1, points1), (scales2, centres2, points2) = first, second
     line = centres2 - centres1
     extents = (points1 * line[..., None]).sum(-2).amax(-1)
     extents = extents - (points2 * line[..., None]).sum(-2).amin(-1)
-    excess = extents / line.square().sum(-1) - 1  # of the extents over the distance, relative
+    excess = extents / line.square().sum(-1) - 1  # of the extents, in distances
     area1, area2 = scales1.prod(-1), scales2.prod(-1)
     ratio = area2 / area1 * (AREA_OF_UNIT[kinds[..., 1]] / AREA_OF_UNIT[kinds[..., 0]])
     return (excess >= 0) & (ratio * (1 - torch.exp2(-excess)) > 0.5)
@@ -171,7 +174,7 @@ def render(parameters, size=FRAME, device="cpu"):
     """Draw the images of some parameters, without anti-aliasing.
 
     size : pixels per side, at least 8; the geometry is scaled from 32.
-    device : where the pixels are filled.
+    device : where the pixels are filled; it does not change the images.
     Returns images (n, size*size) float32 in [-1, 1], rows from top to bottom: 2 v/255 - 1 of
     grey levels v. Raises ValueError for other sizes.
     """

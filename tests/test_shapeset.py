@@ -166,6 +166,22 @@ def test_base_is_horizontal_before_the_turn(drawn):
         assert (miss.cos() > 0).all() and (miss.sin().abs() < 1e-3).all()
 
 
+def test_tilts_are_uniform_within_half_the_symmetry_step(drawn):
+    # The base is sqrt((s0 cos t)^2 + (s1 sin t)^2) sin(pi/n) long, with t uniform on the
+    # multiples of 2 pi/255 up to pi/n: |t| has mean pi/2n, to half a step, and sd pi/(n sqrt 12).
+    for kind, corners in enumerate(shapeset.CORNERS):
+        scales = drawn.scales[:, 0]
+        which = (drawn.kinds[:, 0] == kind) & (scales[:, 0] > scales[:, 1] + 3)
+        long, short = scales[which].square().unbind(1)
+        points = drawn.corners[which, 0].double()
+        width = (points[:, corners - 1] - points[:, 0]).norm(dim=1) / np.sin(np.pi / corners)
+        tilt = ((width**2 - short) / (long - short)).clamp(0, 1).sqrt().acos()
+        half = np.pi / corners
+        assert tilt.max() < half + 0.02
+        tolerance = SIGMAS * half / 12**0.5 / len(tilt) ** 0.5 + np.pi / 255
+        assert abs(tilt.mean() - half / 2) < tolerance
+
+
 def test_positions_are_uniform(drawn):
     single = drawn.kinds[:, 1] < 0
     corners = drawn.corners[single, 0]
