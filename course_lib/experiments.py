@@ -172,21 +172,21 @@ EXPERIMENTS = {
         saturating_sigmoid,
         {
             "quick": Scale(100, 30_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 400_000, (0.1,), (0, 1, 2, 3, 4)),
+            "workstation": Scale(100, 400_000, (0.3,), (0, 1, 2, 3, 4)),
         },
     ),
     "sigmoid_depth4_frozen": (
         functools.partial(saturating_sigmoid, output_bias=False),
         {
             "quick": Scale(100, 3_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 150_000, (0.1,), (0, 1, 2, 3, 4)),
+            "workstation": Scale(100, 50_000, (0.3,), (0, 1, 2, 3, 4)),
         },
     ),
     "sigmoid_depth5": (
         functools.partial(saturating_sigmoid, depth=5),
         {
             "quick": Scale(100, 30_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 500_000, (0.1,), (0, 1, 2, 3, 4)),
+            "workstation": Scale(100, 400_000, (0.3,), (0, 1, 2, 3, 4)),
         },
     ),
 }
