@@ -34,7 +34,8 @@ EQUATIONS = """() => [...document.querySelectorAll(".math")].map((m) => {
     speech: drawn.map((d) => (d.querySelector("mjx-speech")?.ariaLabel || "").trim()),
   };
 })"""
-PICTURES = """() => [...document.querySelectorAll('img, svg[role="img"], .figure svg, .cell_output svg')]
+PICTURES = """() =>
+  [...document.querySelectorAll('img, svg[role="img"], .figure svg, .cell_output svg')]
   .filter((p) => !p.closest('[aria-hidden="true"], mjx-container, button'))
   .map((p) => ({
     source: p.outerHTML.slice(0, 120),

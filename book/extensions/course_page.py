@@ -38,8 +38,8 @@ def leave_tags_at_the_top(app, doctree):
     for block in list(doctree.findall(nodes.math_block)):
         if r"\tag" in block.astext() and not block["nowrap"]:
             block["nowrap"] = True
-            equation = "\\begin{equation}\n%s\n\\end{equation}" % block.astext().strip()
-            block.children = [nodes.Text(equation)]
+            lines = (r"\begin{equation}", block.astext().strip(), r"\end{equation}")
+            block.children = [nodes.Text("\n".join(lines))]
 
 
 def write_speech(app, exception):
