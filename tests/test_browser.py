@@ -1,6 +1,6 @@
 """The built book in a browser.
 
-Alone: ``make book``, then ``.venv/bin/pytest tests/test_browser.py`` (``-k lesson`` for part of it).
+Alone: ``make book``, then ``.venv/bin/pytest tests/test_browser.py`` (``-k axe`` for part of it).
 It needs Chromium (Debian: ``apt install chromium``) and opens every page of ``_build/html``, or of
 the folder named in ``BOOK_HTML``, from a server of its own on 127.0.0.1.
 """
