@@ -186,7 +186,7 @@ EXPERIMENTS = {
         functools.partial(saturating_sigmoid, depth=5),
         {
             "quick": Scale(100, 30_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 400_000, (0.3,), (0, 1, 2, 3, 4)),
+            "workstation": Scale(100, 500_000, (0.3,), (0, 1, 2, 3, 4)),
         },
     ),
 }

@@ -157,6 +157,13 @@ def test_c06_weights_pushed_out_while_the_cost_is_at_the_priors():
     np.testing.assert_array_equal(pushed, [1_000, np.nan, np.nan, 1_000])
 
 
+def test_leaving_the_plateau_is_knowing_more_than_the_priors():
+    cost = [2.4, 2.11, 2.11, 2.11, 2.11, 2.11, 2.10, 2.05, 2.04, 2.0, 1.9]  # the line is 2.0467
+    blip = np.where(UPDATE == 20_000, 2.0, 2.11)
+    left = claims.leaves_plateau(UPDATE, runs(cost, np.full(11, 2.11), blip))
+    np.testing.assert_array_equal(left, [40_000, np.nan, 20_000])
+
+
 def test_c06_wants_both_ends_of_the_fall_at_the_priors():
     cost = np.where(UPDATE == 0, 2.4, 2.11)
     before = np.where(UPDATE == 0, 3, 0.5)  # falls 6-fold, but from before the cost was there
