@@ -1,0 +1,240 @@
+"""Figures: accessible names, ids, ink, colours, and nothing of the reader's style changed."""
+
+import re
+import sys
+import types
+import xml.etree.ElementTree as ET
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from course_lib import activations, init, plots
+
+ALT = "The activations shrink from 0.62 at layer 1 to 0.08 at layer 8"
+NEAR_BLACK = "#121212"
+
+
+@pytest.fixture(autouse=True)
+def close_all():
+    yield
+    plt.close("all")
+
+
+def example(columns=1):
+    fig, axes = plots.figure(columns=columns)
+    first = axes if columns == 1 else axes[0]
+    x = np.arange(5)
+    first.plot(x, x**2, label="squares", color=plots.COLOURS["tanh"])
+    first.set(xlabel="update", ylabel="cost", title="A title")
+    first.legend(title="what")
+    return fig, first
+
+
+def ids(svg):
+    return re.findall(r' id="([^"]+)"', svg)
+
+
+def references(svg):
+    return re.findall(r'(?:href="#|url\(#)([^")]+)', svg)
+
+
+# ---- svg -------------------------------------------------------------------------------------
+
+
+def test_svg_is_one_image_with_the_sentence_as_its_name():
+    fig, _ = example()
+    alt = 'Where "n" < 3 & the rate is 0.1, curves cross'
+    svg = plots.svg(fig, alt)
+    root = ET.fromstring(svg)  # well formed, quotes and brackets escaped
+    assert root.tag.endswith("svg") and svg.count("<svg") == 1
+    assert root.get("role") == "img" and root.get("aria-label") == alt
+    assert root.get("viewBox").startswith("0 0 ")
+    assert "<style" not in svg and "<metadata" not in svg and "<?xml" not in svg
+    assert "<text" not in svg  # letters are outlines: the same on every machine
+
+
+@pytest.mark.parametrize("alt", ["", "Figure 2", "A figure of the activations, layer by layer"])
+def test_alt_without_numbers_is_refused(alt):
+    fig, _ = example()
+    with pytest.raises(ValueError, match="alt must be a sentence that gives the figure's numbers"):
+        plots.svg(fig, alt)
+    with pytest.raises(ValueError, match="alt must be a sentence"):
+        plots.show(fig, alt=alt)
+
+
+def test_ids_of_two_figures_differ_and_every_reference_is_met():
+    first = plots.svg(example()[0], ALT)
+    second = plots.svg(example(columns=2)[0], ALT)
+    third = plots.svg(example()[0], ALT + ", again")
+    found = [ids(svg) for svg in (first, second, third)]
+    assert all(found) and all(len(set(one)) == len(one) for one in found)
+    assert len(set(sum(found, []))) == sum(map(len, found))
+    for svg, own in zip((first, second, third), found, strict=True):
+        assert set(references(svg)) == set(own)
+
+
+def test_the_same_figure_gives_the_same_svg():
+    assert plots.svg(example()[0], ALT) == plots.svg(example()[0], ALT)
+    fig, _ = example()
+    assert plots.svg(fig, ALT) == plots.svg(fig, ALT)
+
+
+BLACK = re.compile(r"#000000|#000\b|\bblack\b|#123456", re.IGNORECASE)
+
+
+def test_ink_follows_the_page_also_in_what_was_drawn_late():
+    """Titles, legends and notes are made after the style is put back: they turn to ink too."""
+    fig, axes = example(columns=2)
+    plain = plots.svg(fig, ALT)
+    axes.text(1, 1, "noted")
+    axes.annotate("here", (2, 4))
+    fig.suptitle("Above all")
+    svg = plots.svg(fig, ALT)
+    for found in (plain, svg):
+        assert "currentColor" in found and not BLACK.search(found)
+    assert text_without_ink(plain) == text_without_ink(svg) == []
+    assert len(glyph_groups(plain)) > 10  # tick labels and titles: the check has seen text
+    for text in ("noted", "here", "Above all"):
+        assert f"<!-- {text} -->" in svg and f"<!-- {text} -->" not in plain
+
+
+def glyph_groups(svg):
+    """The groups that draw one string each: they refer to outlines of letters."""
+    root = ET.fromstring(svg)
+    return [
+        g
+        for g in root.iter()
+        if g.tag.endswith("}g")
+        and any(c.tag.endswith("}use") and "style" not in c.attrib for c in g)
+        and "clip-path" not in g.attrib
+    ]
+
+
+def text_without_ink(svg):
+    """A group without a fill would be black, matplotlib's way to write the default."""
+    return [g.attrib for g in glyph_groups(svg) if "currentColor" not in g.get("style", "")]
+
+
+def test_colours_that_were_chosen_stay():
+    fig, axes = example()
+    axes.text(1, 1, "red", color="#c03a6b")
+    svg = plots.svg(fig, ALT)
+    assert "#c03a6b" in svg and plots.COLOURS["tanh"] in svg
+
+
+def test_the_readers_style_is_untouched():
+    before, interactive = dict(matplotlib.rcParams), plt.isinteractive()
+    with matplotlib.rc_context({"axes.facecolor": "pink", "font.size": 20}):
+        fig, _ = example()
+        svg = plots.svg(fig, ALT)
+        assert matplotlib.rcParams["font.size"] == 20
+    assert dict(matplotlib.rcParams) == before and plt.isinteractive() == interactive
+    assert "pink" not in svg and "#ffc0cb" not in svg
+
+
+# ---- show ------------------------------------------------------------------------------------
+
+
+def test_show_in_a_notebook(monkeypatch):
+    shown = []
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = object
+    ipython.display = types.SimpleNamespace(display=shown.append, HTML=lambda text: text)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    fig, _ = example()
+    assert plt.get_fignums() == []  # else the notebook would draw it a second time
+    plots.show(fig, alt=ALT)
+    assert len(shown) == 1 and plots.svg(fig, ALT) in shown[0]
+    assert re.fullmatch(r'<div class="[\w -]+"><svg role="img" .*</svg></div>', shown[0], re.DOTALL)
+
+
+def test_show_elsewhere_opens_a_window(monkeypatch):
+    shown = []
+    monkeypatch.setitem(sys.modules, "IPython", None)  # not installed
+    monkeypatch.setattr(plt, "show", lambda: shown.append(plt.get_fignums()))
+    fig, _ = example()
+    plots.show(fig, alt=ALT)
+    assert shown == [[fig.number]] and plt.get_fignums() == []
+
+
+# ---- colours, lines, markers -----------------------------------------------------------------
+
+
+def luminance(colour):
+    """Relative luminance, WCAG 2.2."""
+    channels = np.array(matplotlib.colors.to_rgb(colour))
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+def contrast(a, b):
+    high, low = sorted((luminance(a), luminance(b)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_contrast_of_black_on_white_is_21():
+    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+
+
+@pytest.mark.parametrize("colour", sorted({*plots.COLOURS.values(), *plots.LAYERS}))
+@pytest.mark.parametrize("paper", ["#ffffff", NEAR_BLACK])
+def test_every_colour_can_be_seen_on_light_and_on_dark(colour, paper):
+    assert contrast(colour, paper) >= 3
+
+
+def test_every_activation_and_scheme_has_its_own_look():
+    assert plots.COLOURS.keys() == set(activations.NAMES)
+    assert plots.LINES.keys() == set(init.SCHEMES)
+    for looks in (plots.COLOURS, plots.LINES):
+        assert len(set(looks.values())) == len(looks)
+
+
+def test_layers_differ_without_colour():
+    styles = [plots.layer_style(layer) for layer in range(8)]
+    assert len({style["marker"] for style in styles}) == len({s["color"] for s in styles}) == 8
+    assert [style["label"] for style in styles[:2]] == ["layer 1", "layer 2"]
+    assert plots.layer_style(11)["label"] == "layer 12"
+
+
+# ---- drawing ---------------------------------------------------------------------------------
+
+
+def test_run_band_draws_the_mean_and_the_range():
+    _, axes = plots.figure()
+    x = np.array([0, 10, 20])
+    values = np.array([[1.0, 3.0], [2.0, 2.0], [0.0, 6.0]])
+    assert plots.run_band(axes, x, values, "tanh", "#2374b8", "--") is axes
+    (line,) = axes.get_lines()
+    assert line.get_ydata().tolist() == [2, 2, 3] and line.get_linestyle() == "--"
+    (band,) = axes.collections
+    corners = {tuple(corner) for corner in band.get_paths()[0].vertices.tolist()}
+    assert {(0, 1), (0, 3), (20, 0), (20, 6)} <= corners
+
+
+def test_layer_lines_and_histograms_draw_what_they_are_given():
+    _, (left, right) = plots.figure(columns=2)
+    values = np.arange(12.0).reshape(4, 3)
+    assert plots.layer_lines(left, np.arange(4), values) is left
+    for layer, line in enumerate(left.get_lines()):
+        assert line.get_ydata().tolist() == values[:, layer].tolist()
+        assert line.get_label() == f"layer {layer + 1}"
+    shares = np.array([[0.5, 0.5], [0.25, 0.75]])
+    assert plots.layer_histograms(right, np.array([-1, 0, 1]), shares) is right
+    for row, line in zip(shares, right.get_lines(), strict=True):
+        assert (
+            line.get_xdata().tolist() == [-0.5, 0.5] and line.get_ydata().tolist() == row.tolist()
+        )
+
+
+def test_images_lie_in_a_grid():
+    _, axes = plots.figure()
+    rows = np.stack([np.full((3, 16), -1.0), np.full((3, 16), 1.0)])
+    rows[1, 2, 1] = 0.5  # second row, third column: pixel (0, 1)
+    assert plots.images(axes, rows, size=4) is axes
+    (image,) = axes.get_images()
+    canvas = np.ma.filled(image.get_array().astype(float), np.nan)
+    assert canvas.shape == (10, 16)
+    assert (canvas[:4, :4] == -1).all() and canvas[6, 13] == 0.5 and canvas[6, 12] == 1
+    assert np.isnan(canvas[4:6]).all() and image.get_clim() == (-1, 1)
