@@ -90,7 +90,9 @@ SIGMOID_QUANTITIES = (
 def sigmoid_schedule(updates):
     """Return when a sigmoid's story is recorded: some twenty times a decade, and 400 in all."""
     early, step = instruments.logarithmic(20), max(1, updates // 400)
-    return instruments.at(k for k in range(updates + 1) if early(k) or k % step == 0)
+    return instruments.at(
+        k for k in range(updates + 1) if early(k) or k % step == 0 or k == updates
+    )
 
 
 def race(scale, depth=8, checkpoint=None, progress=True):
