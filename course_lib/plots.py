@@ -128,6 +128,26 @@ def run_band(axes, x, values, label, colour, line="-"):
     return axes
 
 
+def race(axes, update, error, activation, chance=5 / 6):
+    """Draw the error curves of several schemes, mean and range over runs, in per cent.
+
+    Parameters
+    ----------
+    update : (T,);  error : dict, scheme to (T, R) shares;  activation : str, for the colour
+    chance : float
+        The error of knowing nothing, drawn as a dotted line; Shapeset's by default.
+    """
+    for scheme, values in error.items():
+        label = f"{scheme} (mean and range of {values.shape[1]} seeds)"
+        run_band(axes, update, 100 * values, label, COLOURS[activation], LINES[scheme])
+    axes.axhline(
+        100 * chance, color=INK, linewidth=1, linestyle=":", label="always the same answer"
+    )
+    axes.set(xlabel="updates of 10 pictures", ylabel="test error (%)")
+    axes.legend()
+    return axes
+
+
 def layer_lines(axes, x, values, markers=8):
     """Draw one line a layer, layer 1 first: x (T,), values (T, L); markers spread along each."""
     for layer, column in enumerate(values.T):
