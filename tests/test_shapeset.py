@@ -50,6 +50,15 @@ def measure(pieces):
     return Measured(*columns, occupied / n)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """Small operations on more threads than free cores take minutes instead of seconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.fixture(scope="module")
 def ours():
     return measure(islice(shapeset.Stream(1000, seed=1), THEIRS // 1000))
