@@ -53,12 +53,14 @@ AREA_OF_UNIT = torch.tensor([n / 8 * math.sin(2 * math.pi / n) for n in CORNERS]
 class Parameters:
     """What determines n images. Objects that an image does not have are of kind -1.
 
-    kinds (n, 2) int64: index into KINDS; the second object covers the first.
-    labels (n,) int64: index into CLASSES.
-    greys (n, 3) int64: background, first and second object, 0 to 255.
-    corners (n, 2, 20, 2): (x, y) of the corners; spare places repeat the last corner.
-    centres, scales (n, 2, 2): centre (x, y); lengths of the two axes, the longer first.
-    turns (n, 2): final angle in radians, from x towards y.
+    Attributes
+    ----------
+    kinds : (n, 2) int64, index into ``KINDS``; the second object covers the first
+    labels : (n,) int64, index into ``CLASSES``
+    greys : (n, 3) int64, background, first and second object, 0 to 255
+    corners : (n, 2, 20, 2), (x, y) of the corners; spare places repeat the last corner
+    centres, scales : (n, 2, 2), centre (x, y); lengths of the two axes, the longer first
+    turns : (n, 2), final angle in radians, from x towards y
     """
 
     kinds: torch.Tensor
@@ -80,9 +82,19 @@ class Parameters:
 def parameters(n, seed):
     """Draw what determines n images of Shapeset-3x2.
 
-    n : number of images, at least 1.
-    seed : integer of at least 0. The same n and seed give the same parameters.
-    Returns Parameters. Raises ValueError for other n or seed.
+    Parameters
+    ----------
+    n : int, number of images, at least 1
+    seed : int of at least 0; the same n and seed give the same parameters
+
+    Returns
+    -------
+    Parameters
+
+    Raises
+    ------
+    ValueError
+        For any other n or seed.
     """
     _whole("n", n, least=1)
     _whole("seed", seed, least=0)
@@ -173,10 +185,15 @@ def _hides(kinds, first, second):
 def render(parameters, size=FRAME, device="cpu"):
     """Draw the images of some parameters, without anti-aliasing.
 
-    size : pixels per side, at least 8; the geometry is scaled from 32.
-    device : where the pixels are filled; it does not change the images.
-    Returns images (n, size*size) float32 in [-1, 1], rows from top to bottom: 2 v/255 - 1 of
-    grey levels v. Raises ValueError for other sizes.
+    Parameters
+    ----------
+    size : int, pixels per side, at least 8; the geometry is scaled from 32
+    device : where the pixels are filled; it does not change the images
+
+    Returns
+    -------
+    tensor (n, size*size) float32 in [-1, 1]
+        Rows from top to bottom: 2 v/255 - 1 of grey levels v.
     """
     _whole("size", size, least=8)
     n = len(parameters)
@@ -238,7 +255,17 @@ def _span_table(size, device):
 def sample(n, seed, size=FRAME, device="cpu"):
     """Draw n images of Shapeset-3x2 and their classes.
 
-    Returns images (n, size*size) float32 in [-1, 1] and labels (n,) int64, indices of CLASSES.
+    Glorot & Bengio (2010), section 2.1. The same arguments give the same images.
+
+    Returns
+    -------
+    images : tensor (n, size*size) float32 in [-1, 1]
+    labels : tensor (n,) int64, indices of ``CLASSES``
+
+    Raises
+    ------
+    ValueError
+        If n, seed or size is not a whole number, or is below 1, 0 or 8.
     """
     drawn = parameters(n, seed)
     return render(drawn, size, device), drawn.labels.to(device)
@@ -247,10 +274,14 @@ def sample(n, seed, size=FRAME, device="cpu"):
 class Stream:
     """An endless sequence of images of Shapeset-3x2 in batches: stream.batch(k), or iterate.
 
-    batch_size : images per batch, at least 1.
-    seed : integer of at least 0; it determines the sequence, whatever the batch size.
-    size, device : as in render.
+    Parameters
+    ----------
+    batch_size : int, images per batch, at least 1
+    seed : int of at least 0; it determines the sequence, whatever the batch size
+    size, device : as in `render`
 
+    Notes
+    -----
     Batch k is a function of the arguments and k alone, so that a stopped run resumes on the same
     data. Images are made in blocks of 1,000, each from its own seed, and the last block is kept.
     """
@@ -312,9 +343,16 @@ def polygons(parameters, i):
 def describe(parameters, i):
     """Describe the objects of image i, lowest first, in words and plain numbers.
 
-    Returns a list of dictionaries: kind; grey (0 to 255) and background; centre (x, y), long_axis
-    and short_axis in pixels of a 32 x 32 frame; area in square pixels; turn in degrees from x
-    towards y. Raises ValueError unless 0 <= i < n.
+    Returns
+    -------
+    list of dict
+        kind; grey (0 to 255) and background; centre (x, y), long_axis and short_axis in pixels of
+        a 32 x 32 frame; area in square pixels; turn in degrees from x towards y.
+
+    Raises
+    ------
+    ValueError
+        Unless 0 <= i < n.
     """
     count = len(polygons(parameters, i))
     background, *greys = parameters.greys[i].tolist()
