@@ -184,3 +184,16 @@ def images(axes, rows, size=32):
     axes.imshow(canvas, cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
     axes.set_axis_off()
     return axes
+
+
+def confusion(axes, shares, names, short=None):
+    """Draw which answers each class gets, in per cent: shares (K, K), a row for each true class."""
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=0.7, aspect="auto")
+    for (i, j), share in np.ndenumerate(np.asarray(shares)):
+        colour = "#fefefe" if share < 0.35 else "#111111"  # on the cell, not on the page
+        axes.text(j, i, f"{100 * share:.0f}", ha="center", va="center", fontsize=8, color=colour)
+    axes.set_xticks(range(len(names)), short or names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(xlabel="answer", title="Answers to each class (%)")
+    axes.grid(False)
+    return axes
