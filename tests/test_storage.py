@@ -36,6 +36,7 @@ def test_load_gives_back_what_save_took(tmp_path, compress):
     arrays = {"a": np.arange(3, dtype=np.int16), "slash/name": np.array([[1.5, -0.0]])}
     path = tmp_path / "new" / "folder" / "result.npz"
     storage.save(path, arrays, CONFIG, {"torch": "x"}, {"a": ["t"]}, compress=compress)
+    assert list(path.parent.iterdir()) == [path]
     stored = storage.load(path)
     assert stored.config == CONFIG
     assert stored.provenance == {"torch": "x"} and stored.axes == {"a": ["t"]}
@@ -233,7 +234,7 @@ def test_code_version_changes_with_the_code(sources, name, old, new):
 
 def test_code_version_covers_all_that_training_imports():
     home = pathlib.Path(storage.__file__).parent
-    todo, seen = ["training", "shapeset", "datasets"], set()
+    todo, seen = ["training", "models", "instruments", "shapeset", "datasets"], set()
     while todo:
         name = todo.pop()
         if name in seen:
