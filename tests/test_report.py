@@ -236,6 +236,14 @@ def test_dead_units_are_counted():
     assert [f for f in found.findings if "fire" in f] == ["2: 40% of its ReLU units never fire"]
 
 
+def test_a_unit_that_fires_at_times_is_not_dead():
+    net, (x, y) = chain(nn.ReLU, 1), batch()
+    off = (net[:2](x) == 0).double().mean(0)
+    assert 0.2 < off.mean() < 0.8
+    row = report(net, (x, y)).rows[0]
+    assert row.dead == pytest.approx((off == 1).double().mean().item())
+
+
 def test_a_dead_layer_cuts_the_gradient():
     net = chain(nn.ReLU, 4, "normalized")
     net[4].bias.data.fill_(-1e3)
