@@ -18,6 +18,7 @@ CHROMIUM = next(
 )
 FLAGS = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run
 --disable-background-networking --disable-component-update --disable-sync""".split()
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 # The time that a busy machine may take, not the time that it does take.
 PATIENCE = 60_000
 
@@ -31,7 +32,11 @@ EQUATIONS = """() => [...document.querySelectorAll(".math")].map((m) => {
     source: m.textContent.trim().slice(0, 80),
     drawn: drawn.length,
     failed: m.querySelectorAll('[data-mml-node="merror"], [data-mjx-error], mjx-merror').length,
-    speech: drawn.map((d) => (d.querySelector("mjx-speech")?.ariaLabel || "").trim()),
+    // The name that a screen reader is given is this text and the word "math".
+    speech: drawn.map((d) => {
+      const text = d.getAttribute("data-semantic-speech-none") || "";
+      return d.querySelector("mjx-speech")?.ariaLabel.includes(text) ? text.trim() : "";
+    }),
   };
 })"""
 PICTURES = """() =>
@@ -43,6 +48,7 @@ PICTURES = """() =>
     role: p.tagName === "IMG" ? "img" : p.getAttribute("role"),
     name: (p.getAttribute("alt") || p.getAttribute("aria-label") || "").trim(),
   }))"""
+COLOURS_AT_REST = """() => document.getAnimations().every((a) => a.playState !== "running")"""
 SKIP_ALL = """() => [...document.querySelectorAll(".prediction button")]
   .filter((b) => b.textContent === "Skip").forEach((b) => b.click())"""
 OVERFLOWING = """() => {
@@ -86,16 +92,19 @@ def chromium():
 
 
 @contextlib.contextmanager
-def opened(browser, address, **options):
-    """Open an address in a context of its own; yield the page, whose `seen` says what went wrong.
+def opened(browser, address, context=None, **options):
+    """Open an address; yield the page, whose `seen` says what went wrong.
+
+    A page has a context (cache, memory) of its own unless one is given.
 
     `page.seen` has the lists `outside` (requests to another host), `failed` (requests) and
     `console` (errors and warnings).
     """
-    options = {"viewport": {"width": 1280, "height": 900}, **options}
-    context = browser.new_context(**options)
-    context.set_default_timeout(PATIENCE)
+    own = None
+    if context is None:
+        own = context = browser.new_context(**{"viewport": DESK, **options})
     page = context.new_page()
+    page.set_default_timeout(PATIENCE)
     page.seen = {"outside": [], "failed": [], "console": []}
     page.on("request", lambda r: _is_outside(r.url, address) and page.seen["outside"].append(r.url))
     page.on("requestfailed", lambda r: page.seen["failed"].append(f"{r.url} {r.failure}"))
@@ -112,7 +121,9 @@ def opened(browser, address, **options):
     try:
         yield page
     finally:
-        context.close()
+        page.close()
+        if own:
+            own.close()
 
 
 def _is_outside(url, address):
@@ -144,9 +155,9 @@ def axe(page, rules=None):
     ]
 
 
-def visit(browser, address):
+def visit(context, address):
     """Open one page, look at it in light and dark and on a phone, and return what was found."""
-    with opened(browser, address, color_scheme="light") as page:
+    with opened(None, address, context) as page:
         wait_for_equations(page)
         facts = {
             "equations": page.evaluate(EQUATIONS),
@@ -157,9 +168,10 @@ def visit(browser, address):
         facts["axe, light"] = axe(page)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")
-        page.wait_for_timeout(400)  # colours change gradually
+        page.wait_for_timeout(100)
+        page.wait_for_function(COLOURS_AT_REST)
         facts["axe, dark"] = axe(page, ["color-contrast", "link-in-text-block"])
-        page.set_viewport_size({"width": 390, "height": 844})
+        page.set_viewport_size(PHONE)
         page.wait_for_timeout(300)  # course.js looks again 150 ms after the last resize
         facts["overflowing"] = page.evaluate(OVERFLOWING)
         facts["axe, phone"] = axe(page, ["scrollable-region-focusable"])

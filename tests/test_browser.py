@@ -57,7 +57,9 @@ def address():
 @pytest.fixture(scope="module")
 def visit(chromium, address):
     """Look at a page once, whatever the number of tests that ask about it."""
-    return functools.cache(lambda page: browser.visit(chromium, f"{address}/{page}"))
+    context = chromium.new_context(viewport=browser.DESK, color_scheme="light")
+    yield functools.cache(lambda page: browser.visit(context, f"{address}/{page}"))
+    context.close()
 
 
 every_page = pytest.mark.parametrize("page", PAGES)
