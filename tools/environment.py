@@ -90,7 +90,11 @@ def main():
         )
     if stamp.exists():
         stamp.unlink()
-    print("Installing into .venv: two minutes or so, and 1.6 GB of disk ...", flush=True)
+    print(
+        "Installing into .venv: some two minutes, and 1.7 GB of disk "
+        "(5.4 GB if torch comes with CUDA; the README says how to get it without) ...",
+        flush=True,
+    )
     try:
         install(venv, ROOT)
     except subprocess.CalledProcessError:
