@@ -289,7 +289,7 @@ def record(module):
 
     Yields a list that fills with one `Recorded` per call, in the order of the calls; gradients
     are those of whatever scalar ``backward`` or ``torch.autograd.grad`` is called on. The hooks
-    are gone when the block ends, also after an exception.
+    are gone when the block ends, also after an exception::
 
         with instruments.record(net) as calls:
             loss = cross_entropy(net(x), y)
