@@ -144,7 +144,7 @@ def race(axes, update, error, activation, chance=5 / 6):
         100 * chance, color=INK, linewidth=1, linestyle=":", label="always the same answer"
     )
     axes.set(xlabel="updates of 10 pictures", ylabel="test error (%)")
-    axes.legend()
+    axes.legend(loc="lower left")
     return axes
 
 
