@@ -222,12 +222,11 @@ class _Records:
             own |= {monitor.prefixed(q): monitor.axes(q) for q in monitor.quantities}
             if taken := self.axes.keys() & own.keys():
                 raise ValueError(
-                    f"two monitors record {sorted(taken)[0]!r}; give one of them a name"
+                    f"{sorted(taken)[0]!r} would be recorded twice; give a monitor another name"
                 )
             self.axes |= own
             self.fixed |= monitor.coordinates
         self.lists = {name: [] for name in self.axes if name != "diverged"}
-        self.axes |= {name: (name,) for name in self.fixed}
         self.axes |= {name: (name,) for name in self.fixed}
         self.cost_sum = torch.zeros_like(model.biases[0][:, 0, 0])
         self.diverged = np.full(model.runs, -1)

@@ -127,5 +127,3 @@ def test_an_error_is_one_line(monkeypatch, capsys):
     monkeypatch.setitem(experiments.EXPERIMENTS, "race_depth8", (broken, {"quick": TINY}))
     assert command.main(["run", "race_depth8"]) == 1
     assert capsys.readouterr().err.splitlines()[-1] == "hard-to-train: the rate is 0"
-
-

@@ -538,7 +538,7 @@ def test_small_rates_are_fine_in_double_precision():
         ({"cost": "mse"}, "unknown cost 'mse'; choose one of cross_entropy, quadratic"),
         (
             {"monitors": monitors() + monitors()},
-            "two monitors record 'activation_percentiles'; give one of",
+            "'activation_percentiles' would be recorded twice; give a monitor",
         ),
     ],
 )
