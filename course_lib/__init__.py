@@ -11,7 +11,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``instruments``                                     statistics of activations and gradients
 ``training``                                        one visible loop, and its ``History``
 ``experiments``                                     one function per figure of the paper
-``claims``, ``report``                              the ledger; a check-up of your own network
+``claims``, ``report``, ``checks``                  the ledger; a check-up; checks of answers
 ==================================================  ==============================================
 """
 
