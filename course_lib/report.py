@@ -13,18 +13,25 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib import instruments, models
+from course_lib import activations, instruments, models
 
 # A finding is reported from these levels on; each is a rule of thumb, not a law.
 SHRINKS = 1.5  # factor per layer
+TREND = 3  # hidden layers: fewer show no trend
 SATURATED = 0.3  # share of a layer's units times examples
 DEAD = 0.3  # share of a layer's ReLU units that are 0 on every example
 UNEVEN = 10.0  # largest over smallest relative weight gradient
 
-_SATURATION = {  # slope below 19 % of its steepest, as in `activations.SATURATION`
-    "Sigmoid": lambda z: z * (1 - z) < 0.0475,
-    "Tanh": lambda z: 1 - z.square() < 0.19,
-    "Softsign": lambda z: (1 - z.abs()).square() < 0.19,
+_MODULES = {  # the module that equals each of our activations
+    "sigmoid": nn.Sigmoid,
+    "tanh": nn.Tanh,
+    "softsign": nn.Softsign,
+    "relu": nn.ReLU,
+    "linear": nn.Identity,
+}
+_SATURATED = {
+    _MODULES[name].__name__: activations.get(name).saturated
+    for name in ("sigmoid", "tanh", "softsign")
 }
 
 
@@ -122,14 +129,17 @@ def report(module, batch, loss=None):
     Raises
     ------
     ValueError
-        If the batch is not such a pair, is not finite, or the network has no weight layer.
+        If the batch is not such a pair of tensors, is not finite or does not fit the output, or
+        the module is none or has no weight layer.
     """
     inputs, targets = _checked(batch)
     if isinstance(module, models.MLP):
         module = as_module(module)
+    if not isinstance(module, nn.Module):
+        raise ValueError(f"report takes an nn.Module or an MLP, not {type(module).__name__}")
     if loss is None:
         classes = not targets.is_floating_point()
-        loss = nn.functional.cross_entropy if classes else nn.functional.mse_loss
+        loss = nn.functional.cross_entropy if classes else _squared_error
     weighted = [
         name
         for name, child in module.named_modules()
@@ -157,14 +167,7 @@ def as_module(model):
     """Return an `MLP` of one run as the equal ``nn.Sequential`` (a copy of its weights)."""
     if model.runs != 1:
         raise ValueError(f"report takes one network; this model has {model.runs}: use model.run(r)")
-    layer = {
-        "sigmoid": nn.Sigmoid,
-        "tanh": nn.Tanh,
-        "softsign": nn.Softsign,
-        "relu": nn.ReLU,
-        "linear": nn.Identity,
-    }
-    if model.activation.name not in layer:
+    if model.activation.name not in _MODULES:
         raise ValueError(f"no module is known for the activation {model.activation.name!r}")
     parts = []
     for i, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
@@ -177,7 +180,7 @@ def as_module(model):
             linear.bias.copy_(bias[0, 0])
         parts.append(linear)
         if i < model.depth:
-            parts.append(layer[model.activation.name]())
+            parts.append(_MODULES[model.activation.name]())
     return nn.Sequential(*parts)
 
 
@@ -186,11 +189,23 @@ def _checked(batch):
         inputs, targets = batch
     except (TypeError, ValueError):
         raise ValueError("batch must be a pair (inputs, targets)") from None
+    for what, value in (("inputs", inputs), ("targets", targets)):
+        if not isinstance(value, torch.Tensor) or value.ndim == 0:
+            raise ValueError(f"{what} must be a tensor, examples first, not {type(value).__name__}")
     if len(inputs) != len(targets) or len(inputs) == 0:
         raise ValueError(f"batch has {len(inputs)} inputs and {len(targets)} targets")
     if inputs.is_floating_point() and not torch.isfinite(inputs).all():
         raise ValueError("the inputs hold values that are not finite (NaN or inf)")
     return inputs, targets
+
+
+def _squared_error(output, targets):
+    if output.shape != targets.shape:  # torch would stretch (B,) against (B, 1) to (B, B)
+        raise ValueError(
+            f"targets of shape {tuple(targets.shape)} do not fit an output of shape "
+            f"{tuple(output.shape)}; class labels must be int64"
+        )
+    return nn.functional.mse_loss(output, targets)
 
 
 def _matrix(child):
@@ -219,7 +234,7 @@ def _row(module, name, calls, gradient_of, examples):
     weight = _matrix(child)
     fan_in = weight[0].numel()
     z = after.output
-    saturated = _SATURATION.get(after.type)
+    saturated = _SATURATED.get(after.type)
     gradient = gradient_of.get(id(weight))
     return Row(
         name=name or "(itself)",
@@ -271,7 +286,11 @@ def _findings(rows, cost):
     if len(relative) > 1 and max(relative) > UNEVEN * min(relative):
         ratio = max(relative) / min(relative)
         findings.append(f"relative weight gradients differ {ratio:.0f}-fold between layers")
-    return findings or ["nothing stands out: activations and gradients hold through the layers"]
+    if findings:
+        return findings
+    if len(hidden) < TREND:
+        return [f"nothing stands out; a trend needs {TREND} hidden layers, here are {len(hidden)}"]
+    return ["nothing stands out: activations and gradients hold through the layers"]
 
 
 def _trend(values, what, where):
@@ -279,7 +298,7 @@ def _trend(values, what, where):
     values = np.array([value for value in values if not math.isnan(value)])
     if not (values > 0).all():
         return [f"{what} have no spread in {(values == 0).sum()} of {len(values)} hidden layers"]
-    if len(values) < 3:
+    if len(values) < TREND:
         return []
     slope = np.polyfit(np.arange(len(values)), np.log(values), 1)[0]
     factor = math.exp(abs(slope))

@@ -191,6 +191,11 @@ def test_a_healthy_network():
     assert report(chain(nn.Tanh, 5, "normalized"), batch()).findings == FINE
 
 
+def test_too_few_layers_for_a_trend_are_told():
+    (finding,) = report(chain(nn.Tanh, 2, "normalized"), batch()).findings
+    assert finding == "nothing stands out; a trend needs 3 hidden layers, here are 2"
+
+
 def test_signals_that_shrink_by_a_known_factor():
     """Standard weights have n Var[W] = 1/3: a factor 1.73 a layer, Eqs. (5) and (6), and a little
     more by the slope of tanh."""
@@ -372,6 +377,9 @@ def test_html_is_escaped():
         (7, r"batch must be a pair \(inputs, targets\)"),
         ((torch.zeros(3, INPUTS), torch.zeros(4, dtype=torch.int64)), "3 inputs and 4 targets"),
         ((torch.zeros(0, INPUTS), torch.zeros(0, dtype=torch.int64)), "0 inputs and 0 targets"),
+        ((np.zeros((3, INPUTS)), torch.zeros(3)), "inputs must be a tensor.*not ndarray"),
+        ((torch.zeros(3, INPUTS), [0, 1, 2]), "targets must be a tensor.*not list"),
+        ((torch.zeros(3, INPUTS), torch.zeros(3)), r"shape \(3,\) do not fit .* \(3, 6\)"),
         ((torch.full((3, INPUTS), torch.nan), torch.zeros(3)), "not finite"),
         ((torch.full((3, INPUTS), torch.inf), torch.zeros(3)), "not finite"),
     ],
@@ -382,6 +390,8 @@ def test_wrong_batches_are_named(bad, message):
 
 
 def test_wrong_modules_are_named():
+    with pytest.raises(ValueError, match="an nn.Module or an MLP, not function"):
+        report(lambda x: x, batch())
     with pytest.raises(ValueError, match="Tanh has no layer with a weight matrix"):
         report(nn.Tanh(), batch())
     with pytest.raises(ValueError, match=r"this model has 3: use model.run\(r\)"):
