@@ -208,6 +208,18 @@ def test_upgrade_says_what_changed():
     ]
 
 
+def test_upgrade_carries_the_pins_over_to_binder():
+    """Or its own run of the tests, which compare the two files, would always fail."""
+    text = "# a==1 in words\n-c ../constraints.txt\ntorch==2.12.0+cpu\nipy_Kernel==7.0\nother==3\n"
+    assert upgrade.repin(text, {"torch": "2.13.0", "ipy-kernel": "7.4.0", "a": "2"}) == (
+        "# a==1 in words\n-c ../constraints.txt\ntorch==2.13.0+cpu\nipy_Kernel==7.4.0\nother==3\n"
+    )
+    binder = (ROOT / "binder" / "requirements.txt").read_text()
+    assert upgrade.repin(binder, PINS) == binder
+    moved = upgrade.repin(binder, {name: "9.9" for name in PINS})
+    assert moved.count("==9.9") == binder.count("==")
+
+
 def test_upgrade_leaves_out_what_torch_brings_for_a_gpu():
     out = ["nvidia-cublas-cu12", "triton", "pip", "hard-to-train"]
     assert all(upgrade.LEFT_OUT.fullmatch(name) for name in out)

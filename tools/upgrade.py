@@ -71,6 +71,19 @@ def resolve():
     return {n: v.split("+")[0] for n, v in found.items() if not LEFT_OUT.fullmatch(n)}
 
 
+def repin(requirements, pins):
+    """Return the text of a requirements file with each ``name==version`` at its pin.
+
+    What an index adds to a version, such as "+cpu", stays.
+    """
+
+    def line(match):
+        name, version, build = match.groups()
+        return f"{name}=={pins.get(normalised(name), version)}{build}"
+
+    return re.sub(r"^([\w.-]+)==([\w.]+)((?:\+\w+)?)$", line, requirements, flags=re.MULTILINE)
+
+
 def differences(old, new):
     """Return a line for each package that was added, dropped or moved between two sets of pins."""
     lines = []
@@ -93,10 +106,12 @@ def main():
         print("constraints.txt already holds the newest versions.")
         return 0
     path.write_text(new)
+    binder = ROOT / "binder" / "requirements.txt"
+    binder.write_text(repin(binder.read_text(), read_pins(new)))
     status = subprocess.call(["make", "test"], cwd=ROOT)
-    print("constraints.txt changed:", *changes, sep="\n")
+    print("constraints.txt and binder/requirements.txt changed:", *changes, sep="\n")
     if status:
-        return "The tests FAIL with these; `git checkout constraints.txt` goes back."
+        return "The tests FAIL with these; `git checkout constraints.txt binder` goes back."
     print("The tests pass with these.")
     return 0
 
