@@ -1,7 +1,6 @@
 """Checks that a reader runs on an answer of their own; each says what is off, not the answer."""
 
 import math
-import numbers
 
 
 def close(answer, expected, tolerance=0.01, hints=()):
@@ -22,10 +21,14 @@ def close(answer, expected, tolerance=0.01, hints=()):
     if answer is None:
         print("Put your answer in place of None and run this cell again.")
         return None
-    if not isinstance(answer, numbers.Real) and not hasattr(answer, "__float__"):
-        print(f"A number is asked for, not {type(answer).__name__}.")
+    try:
+        if isinstance(answer, str):
+            raise TypeError
+        answer = float(answer)
+    except (TypeError, ValueError, RuntimeError):  # the last by torch, for several numbers
+        kind = type(answer).__name__
+        print(f"A number is asked for, not {kind}{_shape(answer)}.")
         return False
-    answer = float(answer)
     expected = float(expected() if callable(expected) else expected)
     if math.isclose(answer, expected, rel_tol=tolerance):
         print(f"Right: {answer:.4g}.")
@@ -43,3 +46,7 @@ def close(answer, expected, tolerance=0.01, hints=()):
             f"Not yet: {answer:.4g} is too {'large' if abs(answer) > abs(expected) else 'small'}."
         )
     return False
+
+
+def _shape(answer):
+    return f" of shape {tuple(answer.shape)}" if hasattr(answer, "shape") else ""

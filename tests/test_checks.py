@@ -24,6 +24,9 @@ def test_right_answers_are_right(answer, capsys):
         (math.inf, "not finite"),
         (math.nan, "not finite"),
         ("3", "A number is asked for, not str"),
+        ([1.73], "A number is asked for, not list"),
+        (np.ones(2), "A number is asked for, not ndarray of shape (2,)"),
+        (torch.ones(2), "A number is asked for, not Tensor of shape (2,)"),
         (3.0, "squared"),
     ],
 )
