@@ -29,7 +29,7 @@ def main(arguments=None):
     given = parser.parse_args(arguments)
     try:
         return _COMMANDS[given.command](given) or 0
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, ImportError) as error:
         print(f"hard-to-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
@@ -58,6 +58,8 @@ def _results(given):
 
 def _run(given):
     path = given.to or pathlib.Path(f"{given.experiment}-{given.scale}.npz")
+    if path.suffix != ".npz" or path.is_dir():  # said before the training, not after it
+        raise ValueError(f"--to must name a file that ends in .npz, not {path}")
     experiment, scales = experiments.EXPERIMENTS[given.experiment]
     scale = scales[given.scale]
     print(f"{given.experiment} at scale {given.scale}: {scale}", file=sys.stderr)

@@ -135,6 +135,28 @@ def test_run_writes_a_result_that_loads(tmp_path, monkeypatch, capsys):
     assert list(tmp_path.iterdir()) == [path], "no checkpoint is left"
 
 
+def test_run_refuses_a_wrong_file_before_it_trains(tmp_path, monkeypatch, capsys):
+    def trains(scale, checkpoint):
+        raise AssertionError("it trained")
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "race_depth8", (trains, {"quick": TINY}))
+    (tmp_path / "folder.npz").mkdir()
+    for wrong in (tmp_path / "folder.npz", tmp_path, tmp_path / "out.csv"):
+        assert command.main(["run", "race_depth8", "--to", str(wrong)]) == 1
+        assert f"ends in .npz, not {wrong}" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_one_line(monkeypatch, capsys):
+    def lacking():
+        raise ImportError('downloading needs pooch: pip install "hard-to-train[data]"')
+
+    monkeypatch.setattr(command.datasets, "mnist", lacking)
+    assert command.main(["data", "mnist"]) == 1
+    assert capsys.readouterr().err == (
+        'hard-to-train: downloading needs pooch: pip install "hard-to-train[data]"\n'
+    )
+
+
 def test_claims_and_results_are_listed(capsys):
     assert command.main(["claims"]) == 0
     assert command.main(["results"]) == 0
