@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -179,6 +180,19 @@ def test_an_installation_that_failed_is_done_again(root, monkeypatch, error, wor
     assert words in message
     (root / "constraints.txt").write_text("torch==2.13.0\n")
     assert set_up(root, monkeypatch) == (0, 1)
+
+
+def test_a_venv_that_was_moved_is_made_again(tmp_path):
+    """Only this folder's own .venv is kept: pip's first line names the Python that runs it."""
+    here, moved = tmp_path / "here" / ".venv", tmp_path / "moved" / ".venv"
+    assert not environment.usable(here)
+    (here / "bin").mkdir(parents=True)
+    (here / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (here / "bin" / "python").chmod(0o755)
+    (here / "bin" / "pip").write_text(f"#!{here}/bin/python\n")
+    assert environment.usable(here)
+    shutil.copytree(here.parent, moved.parent)
+    assert not environment.usable(moved)
 
 
 def test_a_python_without_ensurepip_is_told_what_to_do(root, monkeypatch):

@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,11 +57,22 @@ def stamp_of(root, version):
     return digest.hexdigest()
 
 
+def usable(venv):
+    """Say whether `venv` works with this Python, and was made where it lies.
+
+    The commands in the .venv of a folder that was moved or copied name the Python of the old place.
+    """
+    python, pip = venv / "bin" / "python", venv / "bin" / "pip"
+    if not (python.exists() and pip.exists()) or str(venv) not in pip.read_text():
+        return False
+    check = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    return subprocess.call([str(python), "-c", check]) == 0
+
+
 def install(venv, root):
     """Fill .venv; the stamp is written last, so that an interrupted installation is redone."""
     python = venv / "bin" / "python"
-    check = f"import pip, sys; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
-    if not (python.exists() and subprocess.call([str(python), "-c", check]) == 0):
+    if not usable(venv):
         shutil.rmtree(str(venv), ignore_errors=True)
         subprocess.check_call([sys.executable, "-m", "venv", str(venv)])
     command = [str(python), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
@@ -95,6 +107,7 @@ def main():
         "(5.4 GB if torch comes with CUDA; the README says how to get it without) ...",
         flush=True,
     )
+    start = time.time()
     try:
         install(venv, ROOT)
     except subprocess.CalledProcessError:
@@ -102,6 +115,7 @@ def main():
     except KeyboardInterrupt:
         return "Stopped; the same command goes on with the installation."
     stamp.write_text(wanted)
+    print(f"Installed; this took {time.time() - start:.0f} s.", flush=True)
     return 0
 
 
