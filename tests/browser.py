@@ -107,7 +107,10 @@ def opened(browser, address, context=None, **options):
     page.set_default_timeout(PATIENCE)
     page.seen = {"outside": [], "failed": [], "console": []}
     page.on("request", lambda r: _is_outside(r.url, address) and page.seen["outside"].append(r.url))
-    page.on("requestfailed", lambda r: page.seen["failed"].append(f"{r.url} {r.failure}"))
+    page.on(
+        "requestfailed",
+        lambda r: _left_behind(r) or page.seen["failed"].append(f"{r.url} {r.failure}"),
+    )
     page.on(
         "response",
         lambda r: r.status >= 400 and page.seen["failed"].append(f"{r.url} {r.status}"),
@@ -124,6 +127,11 @@ def opened(browser, address, context=None, **options):
         page.close()
         if own:
             own.close()
+
+
+def _left_behind(request):
+    """Whether a worker was still starting when the test went on to another page."""
+    return request.url.startswith("blob:") and "ERR_ABORTED" in (request.failure or "")
 
 
 def _is_outside(url, address):

@@ -27,6 +27,18 @@ ROOT = Path(__file__).resolve().parent.parent
 # What the outputs of the lessons depend on, and what the pages depend on beyond that.
 OUTPUTS_FROM = ("course_lib", "constraints.txt", "benchmarks/results")
 PAGES_FROM = ("_config.yml", "_toc.yml", "book/extensions", "book/references.bib", "tools/book.py")
+# Jupyter Book's own entry page has neither a title nor an icon, and browsers ask for both.
+ENTRY = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Refresh" content="0; url=book/intro.html">
+<link rel="icon" href="_static/favicon.svg">
+<title>Hard to Train</title>
+</head>
+<body><p><a href="book/intro.html">Hard to Train</a></p></body>
+</html>
+"""
 
 
 def fingerprint(root, names):
@@ -125,6 +137,9 @@ def build(root=ROOT):
         print("\nStopped. The lessons that ran to the end need not run again.")
         return 130
     conclude(folder, before, keys(root), status == 0)
+    entry = folder / "html" / "index.html"
+    if entry.exists():
+        entry.write_text(ENTRY)
     took = time.monotonic() - start
     if status:
         print(
