@@ -368,15 +368,15 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         "C03": _verdict(
             plateau_and_escape(update, top),
             f"{setting}: plateau of {_span(marks.plateau)} updates, "
-            f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 at update "
-            f"{_span(marks.escape)}",
+            f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
+            f"{_when(marks.escape)}",
         ),
         "C04": _verdict(
             first_layer_saturates(update, share, left),
             f"{setting}: share of layer 1 outside [.05, .95] "
             f"{_span(_at(update, share, left / 2))} at half, "
             f"{_span(_at(update, share, 2 * left))} at twice the escape time "
-            f"(cost below {LEARNS:.2f} nats at update {_span(left)}), "
+            f"(cost below {LEARNS:.2f} nats {_when(left)}), "
             f"{_span(share[-1])} at the end",
         ),
     }
@@ -392,7 +392,7 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         lowest = _at_lowest_top(frozen["activation_mean"])[:, -1]
         verdicts["C06"] = _verdict(
             biases_first(depth4, frozen),
-            f"{setting}: W h down 5-fold at update {_span(pushed)}; with output biases held at 0 "
+            f"{setting}: W h down 5-fold {_when(pushed)}; with output biases held at 0 "
             f"the lowest top mean is {_span(lowest)}",
         )
     return verdicts
@@ -444,6 +444,11 @@ def _span(values):
     text = low if low == high else f"{low} to {high}"
     missing = values.size - known.size
     return f"{text} ({missing} of {values.size} never)" if missing else text
+
+
+def _when(updates):
+    text = _span(updates)
+    return text if text == "never" else f"at update {text}"
 
 
 def _number(value):
