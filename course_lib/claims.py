@@ -337,8 +337,8 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
     Parameters
     ----------
     depth4, depth5 : training.History
-        With `update`, `activation_mean`, and for depth 4 `activation_saturated`,
-        `logit_weight_rms` and `cost`.
+        With `update`, `activation_mean` and `cost`, and for depth 4 `activation_saturated` and
+        `logit_weight_rms`.
     frozen : training.History
         Depth 4 with output biases held at 0.
 
@@ -381,11 +381,16 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         ),
     }
     if depth5 is not None:
+        # Where depth 4 leaves its plateau with a mean below 0.1, the criterion alone would hold for
+        # it too: the cost tells the two apart.
         top5 = depth5["activation_mean"][:, :, -1]
+        left5 = leaves_plateau(depth5["update"], depth5["cost"])
         verdicts["C05"] = _verdict(
             {"whole": never_escapes(depth5["update"], top5, left)},
             f"{_setting(depth5)}: top mean {_span(_at(depth5['update'], top5, 3 * left))} "
-            "at 3 times depth 4's escape time",
+            f"at 3 times depth 4's escape time (depth 4's own: "
+            f"{_span(_at(update, top, 3 * left))}); cost below {LEARNS:.2f} nats: {_when(left5)} "
+            f"in {depth5['update'][-1]:,} updates (depth 4: {_when(left)})",
         )
     if frozen is not None:
         pushed = weights_pushed_out(update, depth4["logit_weight_rms"], depth4["cost"])

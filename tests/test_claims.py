@@ -233,6 +233,8 @@ def test_the_ledger_of_a_story_that_goes_as_the_paper_says():
     for name in ("C01", "C02", "C03", "C04", "C05", "C06"):
         assert entries[name].verdict == "reproduced", (name, entries[name])
         assert "width 100" in entries[name].evidence and entries[name].seeds == 5
+    # The two depths side by side: the criterion alone may hold for both.
+    assert "depth 4's own" in entries["C05"].evidence and "nats" in entries["C05"].evidence
     assert entries["C07"].verdict == "not measured yet"
     only_depth4 = {c.id: v for c, v in claims.ledger(load={**shipped, "sigmoid_depth5": None}.get)}
     assert only_depth4["C05"].verdict == "not measured yet"
