@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from course_lib import backprop
+from course_lib import activations, backprop
 
 # What can be measured per layer, and how. Layers 1 .. d for activations (z^1 .. z^d); matrices
 # 0 .. d for the rest (s^i, dC/ds^i per example, dC/dW^i of the mean cost).
@@ -101,6 +101,13 @@ class Monitor:
         edges=None,
         name="",
     ):
+        for what, value in (("images", images), ("labels", labels)):
+            if not isinstance(value, torch.Tensor):
+                raise ValueError(f"{what} must be a tensor, not {type(value).__name__}")
+        if not callable(schedule):
+            raise ValueError(f"schedule must be callable, such as every(100), not {schedule!r}")
+        if images.ndim != 2:
+            raise ValueError(f"monitored images need shape (B, n_0), not {tuple(images.shape)}")
         if not torch.isfinite(images).all():
             raise ValueError("the monitored images hold values that are not finite (NaN or inf)")
         if len(labels) != len(images) or not len(images):
@@ -275,12 +282,21 @@ _OTHER = {
 # ---------------------------------------------------------------- anyone's nn.Module
 @dataclass
 class Recorded:
-    """One call of one sub-module: its output, and dC/d(output) once backward has run."""
+    """One call of one sub-module: what it put out and, once backward has run, the gradients.
+
+    Attributes
+    ----------
+    name, type : str
+    output : tensor, as the sub-module returned it
+    gradient : tensor like output, of the cost that backward was called on
+    weight_gradient : tensor like the sub-module's weight matrix, of the same cost
+    """
 
     name: str
     type: str
     output: torch.Tensor
     gradient: torch.Tensor | None = None
+    weight_gradient: torch.Tensor | None = None
 
 
 @contextlib.contextmanager
@@ -289,12 +305,12 @@ def record(module):
 
     Yields a list that fills with one `Recorded` per call, in the order of the calls; gradients
     are those of whatever scalar ``backward`` or ``torch.autograd.grad`` is called on. The hooks
-    are gone when the block ends, also after an exception::
+    are gone when the block ends, also after an exception. `summary` has the statistics::
 
         with instruments.record(net) as calls:
             loss = cross_entropy(net(x), y)
             loss.backward()
-        [(call.name, call.output.std(), call.gradient.std()) for call in calls]
+        instruments.summary(calls)
     """
     calls, handles = [], []
 
@@ -312,11 +328,80 @@ def record(module):
 
         return hook
 
+    def watch_weight(name):
+        def hook(gradient):
+            for call in calls:
+                if call.name == name:
+                    call.weight_gradient = gradient.detach().clone()
+
+        return hook
+
     try:
         for name, child in module.named_modules():
             if next(child.children(), None) is None:
-                handles.append(child.register_forward_hook(watch(name or "(itself)")))
+                name = name or "(itself)"
+                handles.append(child.register_forward_hook(watch(name)))
+                weight = weight_matrix(child)
+                if weight is not None and weight.requires_grad:
+                    handles.append(weight.register_hook(watch_weight(name)))
         yield calls
     finally:
         for handle in handles:
             handle.remove()
+
+
+def weight_matrix(module):
+    """Return a module's ``weight`` if it is a parameter with two axes or more, else None."""
+    weight = getattr(module, "weight", None)
+    return weight if isinstance(weight, torch.nn.Parameter) and weight.ndim >= 2 else None
+
+
+def summary(calls, percentiles=(98,), edges=None):
+    """Return the statistics of what `record` recorded: one flat dict a call.
+
+    Parameters
+    ----------
+    calls : list of `Recorded`
+    percentiles, edges : as for `Monitor`; the kinds are output, gradient and weight_gradient
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``type``, and for each kind that was recorded ``{kind}_mean``, ``_std``,
+        ``_percentiles`` (P,) and, where it has edges, ``_histogram``; ``output_saturated``, the
+        share of a sigmoid's, tanh's, softsign's or ReLU's outputs that are saturated.
+    """
+    check_quantities((), percentiles)
+    return [_summary(call, percentiles, edges or {}) for call in calls]
+
+
+# The module of PyTorch that equals each of our activations.
+MODULES = {
+    "sigmoid": torch.nn.Sigmoid,
+    "tanh": torch.nn.Tanh,
+    "softsign": torch.nn.Softsign,
+    "relu": torch.nn.ReLU,
+    "linear": torch.nn.Identity,
+}
+
+
+def activation_of(type_name):
+    """Return the `Activation` that a module type such as "Tanh" computes, or None."""
+    found = [name for name, module in MODULES.items() if module.__name__ == type_name]
+    return activations.get(found[0]) if found else None
+
+
+def _summary(call, percentiles, edges):
+    found = {"name": call.name, "type": call.type}
+    for kind in ("output", "gradient", "weight_gradient"):
+        values = getattr(call, kind)
+        if values is None:
+            continue
+        for statistic in STATISTICS:
+            if statistic != "histogram" or kind in edges:
+                row = _STATISTIC[statistic](values.reshape(1, -1), percentiles, edges, kind)[0]
+                found[f"{kind}_{statistic}"] = row if row.ndim else float(row)
+    activation = activation_of(call.type)
+    if activation is not None:
+        found["output_saturated"] = float(activation.saturated(call.output).double().mean())
+    return found

@@ -1,4 +1,4 @@
-"""A check-up of anyone's network: what each layer does to the signal and to the gradient.
+"""A check-up of anyone's network: what each layer does to the signal and to the gradient::
 
 from course_lib.report import report
 report(net, (inputs, targets))
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from course_lib import activations, instruments, models
+from course_lib import instruments, models
 
 # A finding is reported from these levels on; each is a rule of thumb, not a law.
 SHRINKS = 1.5  # factor per layer
@@ -21,18 +21,6 @@ TREND = 3  # hidden layers: fewer show no trend
 SATURATED = 0.3  # share of a layer's units times examples
 DEAD = 0.3  # share of a layer's ReLU units that are 0 on every example
 UNEVEN = 10.0  # largest over smallest relative weight gradient
-
-_MODULES = {  # the module that equals each of our activations
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-    "softsign": nn.Softsign,
-    "relu": nn.ReLU,
-    "linear": nn.Identity,
-}
-_SATURATED = {
-    _MODULES[name].__name__: activations.get(name).saturated
-    for name in ("sigmoid", "tanh", "softsign")
-}
 
 
 @dataclass(frozen=True)
@@ -143,7 +131,7 @@ def report(module, batch, loss=None):
     weighted = [
         name
         for name, child in module.named_modules()
-        if next(child.children(), None) is None and _matrix(child) is not None
+        if next(child.children(), None) is None and instruments.weight_matrix(child) is not None
     ]
     if not weighted:
         raise ValueError(f"{type(module).__name__} has no layer with a weight matrix to report on")
@@ -167,7 +155,7 @@ def as_module(model):
     """Return an `MLP` of one run as the equal ``nn.Sequential`` (a copy of its weights)."""
     if model.runs != 1:
         raise ValueError(f"report takes one network; this model has {model.runs}: use model.run(r)")
-    if model.activation.name not in _MODULES:
+    if model.activation.name not in instruments.MODULES:
         raise ValueError(f"no module is known for the activation {model.activation.name!r}")
     parts = []
     for i, (weight, bias) in enumerate(zip(model.weights, model.biases, strict=True)):
@@ -180,7 +168,7 @@ def as_module(model):
             linear.bias.copy_(bias[0, 0])
         parts.append(linear)
         if i < model.depth:
-            parts.append(_MODULES[model.activation.name]())
+            parts.append(instruments.MODULES[model.activation.name]())
     return nn.Sequential(*parts)
 
 
@@ -208,11 +196,6 @@ def _squared_error(output, targets):
     return nn.functional.mse_loss(output, targets)
 
 
-def _matrix(child):
-    weight = getattr(child, "weight", None)
-    return weight if isinstance(weight, nn.Parameter) and weight.ndim >= 2 else None
-
-
 @contextlib.contextmanager
 def _unchanged(module):
     """Put buffers (batch statistics) and the random state (dropout) back afterwards."""
@@ -231,10 +214,11 @@ def _row(module, name, calls, gradient_of, examples):
     place = next(i for i, call in enumerate(calls) if call.name == (name or "(itself)"))
     own = calls[place]
     after = _activation_after(module, calls[place:])
-    weight = _matrix(child)
+    weight = instruments.weight_matrix(child)
     fan_in = weight[0].numel()
     z = after.output
-    saturated = _SATURATED.get(after.type)
+    activation = instruments.activation_of(after.type)
+    bounded = activation is not None and activation.name in ("sigmoid", "tanh", "softsign")
     gradient = gradient_of.get(id(weight))
     return Row(
         name=name or "(itself)",
@@ -242,7 +226,7 @@ def _row(module, name, calls, gradient_of, examples):
         fan_in=fan_in,
         weight_std=float(weight.detach().std(correction=0)) * math.sqrt(fan_in),
         activation_std=float(z.std(correction=0)),
-        saturated=float(saturated(z).float().mean()) if saturated else math.nan,
+        saturated=float(activation.saturated(z).float().mean()) if bounded else math.nan,
         gradient_std=_std(own.gradient) * examples,  # of one example's own cost, not of the mean
         weight_gradient=_rms(gradient) / max(_rms(weight.detach()), 1e-30),
         dead=float((z <= 0).flatten(1).all(0).float().mean()) if after.type == "ReLU" else math.nan,
@@ -253,7 +237,7 @@ def _activation_after(module, calls):
     """Return the call of the activation module that follows a layer, or the layer's own call."""
     for call in calls[1:]:
         child = module.get_submodule(call.name)
-        if _matrix(child) is not None:
+        if instruments.weight_matrix(child) is not None:
             break
         if type(child).__module__ == nn.Tanh.__module__:
             return call

@@ -419,3 +419,71 @@ def test_hooks_are_gone_also_after_an_exception():
     recorded = len(calls)
     net(x)
     assert len(calls) == recorded == 3
+
+
+# ---- statistics of what was recorded ----------------------------------------------------------
+
+
+def test_summary_is_what_numpy_says_of_any_module():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3)).double()
+    x, y = 4 * torch.randn(11, 5).double(), torch.randint(0, 3, (11,))
+    edges = {"output": np.linspace(-1, 1, 5)}
+    with instruments.record(net) as calls:
+        nn.functional.cross_entropy(net(x), y, reduction="sum").backward()
+    first, tanh, last = instruments.summary(calls, percentiles=(2, 98), edges=edges)
+    s = net[0](x).detach()
+    z = torch.tanh(s).numpy()
+    assert [row["type"] for row in (first, tanh, last)] == ["Linear", "Tanh", "Linear"]
+    assert first["output_mean"] == pytest.approx(s.numpy().mean())
+    assert tanh["output_std"] == pytest.approx(z.std())
+    np.testing.assert_allclose(tanh["output_percentiles"], np.percentile(z, (2, 98)))
+    np.testing.assert_allclose(
+        tanh["output_histogram"], np.histogram(z, edges["output"])[0] / z.size
+    )
+    assert tanh["output_saturated"] == (1 - z**2 < 0.19).mean() > 0
+    delta = torch.softmax(net(x), -1).detach().numpy() - np.eye(3)[y]
+    assert last["gradient_std"] == pytest.approx(delta.std())
+    assert last["weight_gradient_std"] == pytest.approx((delta.T @ z).std())
+    assert "output_saturated" not in first and "weight_gradient_std" not in tanh
+
+
+def test_summary_before_backward_has_outputs_only():
+    net = nn.Sequential(nn.Linear(5, 7), nn.ReLU())
+    with instruments.record(net) as calls:
+        net(torch.randn(4, 5))
+    rows = instruments.summary(calls)
+    assert not any(key.startswith(("gradient", "weight")) for row in rows for key in row)
+    assert rows[1]["output_saturated"] == float((calls[1].output == 0).double().mean())
+    with pytest.raises(ValueError, match="0 to 100, not 101"):
+        instruments.summary(calls, percentiles=(101,))
+
+
+def test_weight_gradients_come_from_autograd_grad_too_and_the_hooks_go():
+    net = nn.Sequential(nn.Linear(5, 7), nn.Tanh(), nn.Linear(7, 3))
+    x, y = torch.randn(4, 5), torch.randint(0, 3, (4,))
+    with instruments.record(net) as calls:
+        cost = nn.functional.cross_entropy(net(x), y)
+        found = torch.autograd.grad(cost, list(net.parameters()))
+    assert torch.equal(calls[0].weight_gradient, found[0])
+    assert torch.equal(calls[2].weight_gradient, found[2])
+    assert not any(parameter._backward_hooks for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"images": np.zeros((3, 4))}, "images must be a tensor, not ndarray"),
+        ({"labels": [0, 1, 2]}, "labels must be a tensor, not list"),
+        ({"schedule": 100}, "schedule must be callable, such as every\\(100\\), not 100"),
+        ({"images": torch.zeros(3, 1, 4)}, "shape \\(B, n_0\\), not \\(3, 1, 4\\)"),
+    ],
+)
+def test_a_monitor_is_refused_when_it_is_made(changes, line):
+    given = {
+        "images": torch.zeros(3, 4),
+        "labels": torch.zeros(3, dtype=torch.int64),
+        "schedule": instruments.every(1),
+    }
+    with pytest.raises(ValueError, match=line):
+        instruments.Monitor(**(given | changes))
