@@ -65,6 +65,6 @@ def get(name):
     """
     if isinstance(name, Activation):
         return name
-    if name not in _TABLE:
+    if not isinstance(name, str) or name not in _TABLE:
         raise ValueError(f"unknown activation {name!r}; choose one of {', '.join(NAMES)}")
     return _TABLE[name]

@@ -85,6 +85,8 @@ def cost_named(name):
 
 def check_labels(labels, batch, classes):
     """Raise ValueError unless `labels` is (batch,) whole numbers in 0 .. classes-1."""
+    if not isinstance(labels, torch.Tensor):
+        raise ValueError(f"labels must be a tensor, not {type(labels).__name__}")
     if tuple(labels.shape) != (batch,) or labels.dtype != torch.int64:
         raise ValueError(
             f"labels need shape ({batch},) and int64, not {tuple(labels.shape)} and {labels.dtype}"

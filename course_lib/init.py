@@ -32,7 +32,7 @@ def resolve(scheme):
     ValueError
         If there is none of that name; the message lists the names.
     """
-    name = _ALIASES.get(scheme, scheme)
+    name = _ALIASES.get(scheme, scheme) if isinstance(scheme, str) else None
     if name not in _BOUNDS:
         known = ", ".join((*SCHEMES, *_ALIASES))
         raise ValueError(f"unknown scheme {scheme!r}; choose one of {known}")

@@ -62,6 +62,8 @@ class History:
         ValueError
             If they did not record the same things at the same updates.
         """
+        if not histories:
+            raise ValueError("there are no histories to join")
         first, *others = histories
         for other in others:
             if other.axes != first.axes:
@@ -76,6 +78,12 @@ class History:
                 if not all(np.array_equal(part, parts[0]) for part in parts):
                     raise ValueError(f"the histories differ in {name!r} and cannot be joined")
         configs = [history.config for history in histories]
+        for name in first.config.keys() - {"model", "data", "learning_rate"}:
+            if any(c.get(name) != first.config[name] for c in configs):
+                raise ValueError(f"the histories differ in their {name} and cannot be joined")
+        for name in ("sizes", "activation"):
+            if any(c["model"].get(name) != first.config["model"].get(name) for c in configs):
+                raise ValueError(f"the histories differ in the model's {name} and cannot be joined")
         model = {  # what is per run, run after run; the rest as in the first
             name: sum((c["model"][name] for c in configs), []) if isinstance(value, list) else value
             for name, value in first.config["model"].items()
@@ -101,7 +109,8 @@ class Minibatches:
     """
 
     def __init__(self, images, labels, batch_size, seed):
-        if not 1 <= batch_size <= len(images):
+        _whole(seed, "seed", 0)
+        if not isinstance(batch_size, numbers.Integral) or not 1 <= batch_size <= len(images):
             raise ValueError(f"batch_size must lie in 1 to {len(images)}, not {batch_size!r}")
         if len(labels) != len(images):
             raise ValueError(f"{len(images)} images but {len(labels)} labels")
@@ -122,7 +131,13 @@ class Minibatches:
     @property
     def config(self):
         """What determines the batches, for JSON."""
-        return {"examples": len(self.images), "batch_size": self.batch_size, "seed": self.seed}
+        content = _digest({"images": self.images, "labels": self.labels})
+        return {
+            "examples": len(self.images),
+            "content": content,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+        }
 
 
 def train(
@@ -180,6 +195,8 @@ def train(
     provenance = storage.provenance() | {"threads": threads}
     records = _Records(model, monitors, updates)
     step = _resume(checkpoint, config, model, records)
+    if checkpoint and not step:
+        _save(checkpoint, config, provenance, model, records, step)  # can it be written at all?
     with _threads(threads), _interrupts() as stop, _bar(updates, step, progress) as bar:
         saved = time.monotonic()
         while step < updates and not stop.is_set():

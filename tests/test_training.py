@@ -253,10 +253,11 @@ def stop_at(request):
 def test_ctrl_c_and_resume_equal_an_uninterrupted_run(tmp_path, stop_at):
     whole = varied(dtype=torch.float32)
     expected = train(whole, 250, RATES, monitors=monitors())
-    path = tmp_path / "run.npz"
+    path, pressed = tmp_path / "run.npz", []
 
     def spoil(k, x, y):
-        if k == stop_at and not path.exists():
+        if k == stop_at and not pressed:
+            pressed.append(k)
             interrupt()
         return x, y
 
@@ -494,10 +495,19 @@ def test_minibatches_show_every_example_once_an_epoch_and_do_not_depend_on_the_p
     assert not torch.equal(other.batch(0)[1], batches[0][1])
 
 
-@pytest.mark.parametrize("size", [0, -1, 24])
+@pytest.mark.parametrize("size", [0, -1, 24, 2.5, "a"])
 def test_wrong_batch_sizes(size):
-    with pytest.raises(ValueError, match=f"batch_size must lie in 1 to 23, not {size}"):
+    with pytest.raises(ValueError, match=f"batch_size must lie in 1 to 23, not {size!r}"):
         training.Minibatches(torch.zeros(23, 12), torch.zeros(23), size, 0)
+
+
+def test_minibatches_of_other_images_have_another_configuration():
+    """Or a checkpoint would go on with the wrong data set."""
+    images, labels = torch.zeros(23, 12), torch.zeros(23, dtype=torch.int64)
+    config = training.Minibatches(images, labels, 5, 0).config
+    assert training.Minibatches(images.clone(), labels, 5, 0).config == config
+    assert training.Minibatches(images + 1, labels, 5, 0).config != config
+    assert training.Minibatches(images, labels + 1, 5, 0).config != config
 
 
 def test_minibatches_need_as_many_labels_as_images():
@@ -614,3 +624,22 @@ def test_the_progress_bar_goes_to_stderr(capsys):
     assert out == "" and "50" in err and "updates" in err
     train(network(), 50)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_checkpoint_that_cannot_be_written_is_noticed_before_the_work(tmp_path):
+    (tmp_path / "taken").write_text("a file where a folder is needed")
+    seen = []
+    watch = instruments.Schedule("each", lambda step: seen.append(step) or False)
+    with pytest.raises(OSError, match="taken"):
+        train(network(), 10, monitors=monitors(watch), checkpoint=tmp_path / "taken" / "run.npz")
+    assert seen == []
+
+
+def test_histories_of_different_settings_are_not_joined():
+    one, other = train(network(), 10), train(network(), 10, cost="quadratic")
+    with pytest.raises(ValueError, match="differ in their cost"):
+        training.History.join([one, other])
+    with pytest.raises(ValueError, match="differ in the model's activation"):
+        training.History.join([one, train(network("sigmoid"), 10)])
+    with pytest.raises(ValueError, match="no histories"):
+        training.History.join([])
