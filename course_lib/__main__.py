@@ -66,6 +66,7 @@ def _run(given):
     started = time.monotonic()
     checkpoint = path.with_suffix(".checkpoint.npz")
     experiment(scale, checkpoint=checkpoint).save(path)
+    experiments.tidy(checkpoint)
     print(f"wrote {path} after {time.monotonic() - started:.0f} s")
 
 

@@ -136,22 +136,25 @@ def race(scale, depth=8, checkpoint=None, progress=True):
 
 
 def _seed_by_seed(one_seed, seeds, settings, checkpoint):
-    """Train each seed, keeping the finished ones beside `checkpoint` until all are done."""
+    """Train each seed, keeping the finished ones beside `checkpoint`: `tidy` removes them."""
     if checkpoint is None:
         return training.History.join([one_seed(seed, None) for seed in seeds])
     checkpoint = pathlib.Path(checkpoint)
-    histories, kept = [], []
+    histories = []
     for seed in seeds:
         name = f"{checkpoint.stem}.{storage.key(settings)}.seed{seed}"
         finished = checkpoint.with_name(f"{name}.done.npz")
         if not finished.exists():
             one_seed(seed, checkpoint.with_name(f"{name}.npz")).save(finished)
         histories.append(training.History.load(finished))
-        kept.append(finished)
-    joined = training.History.join(histories)
-    for path in kept:
+    return training.History.join(histories)
+
+
+def tidy(checkpoint):
+    """Remove the finished seeds that an experiment kept beside `checkpoint`, once it is saved."""
+    checkpoint = pathlib.Path(checkpoint)
+    for path in checkpoint.parent.glob(f"{checkpoint.stem}.*.seed*.done.npz"):
         path.unlink()
-    return joined
 
 
 # What can be run by name, at which scales: ``hard-to-train run sigmoid_depth4 --scale quick``.
