@@ -165,6 +165,17 @@ def layer_style(layer):
     }
 
 
+def run_style(run, activation):
+    """Return colour, line and label of a run counted from 0, as keywords for ``plot``."""
+    lines = ("-", "--", ":", "-.", (0, (6, 2, 1, 2, 1, 2)))
+    return {
+        "color": COLOURS[activation],
+        "linestyle": lines[run % len(lines)],
+        "linewidth": 1.4,
+        "label": f"seed {run}",
+    }
+
+
 def layer_histograms(axes, edges, shares):
     """Draw one outlined histogram a layer: edges (K+1,), shares (L, K)."""
     centres = (edges[1:] + edges[:-1]) / 2
