@@ -367,7 +367,7 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         ),
         "C03": _verdict(
             plateau_and_escape(update, top),
-            f"{setting}: plateau of {_span(marks.plateau)} updates, "
+            f"{setting}: below 0.1 for {_span(marks.plateau)} updates, "
             f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
             f"{_when(marks.escape)}",
         ),
