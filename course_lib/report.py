@@ -1,7 +1,9 @@
-"""A check-up of anyone's network: what each layer does to the signal and to the gradient::
+"""A check-up of anyone's network: what each layer does to the signal and to the gradient.
 
-from course_lib.report import report
-report(net, (inputs, targets))
+In use::
+
+    from course_lib.report import report
+    report(net, (inputs, targets))
 """
 
 import contextlib
