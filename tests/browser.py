@@ -130,8 +130,11 @@ def opened(browser, address, context=None, **options):
 
 
 def _left_behind(request):
-    """Whether a worker was still starting when the test went on to another page."""
-    return request.url.startswith("blob:") and "ERR_ABORTED" in (request.failure or "")
+    """Whether the browser gave a request up because it went on to another page.
+
+    A missing file answers 404, or ERR_FILE_NOT_FOUND in a folder; a refused host ERR_CONNECTION_*.
+    """
+    return "ERR_ABORTED" in (request.failure or "")
 
 
 def _is_outside(url, address):
