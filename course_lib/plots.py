@@ -138,7 +138,7 @@ def race(axes, update, error, activation, chance=5 / 6):
         The error of knowing nothing, drawn as a dotted line; Shapeset's by default.
     """
     for scheme, values in error.items():
-        label = f"{scheme} (mean and range of {values.shape[1]} seeds)"
+        label = f"{scheme} ({values.shape[1]} seeds)"
         run_band(axes, update, 100 * values, label, COLOURS[activation], LINES[scheme])
     axes.axhline(
         100 * chance, color=INK, linewidth=1, linestyle=":", label="always the same answer"
