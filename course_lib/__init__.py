@@ -10,7 +10,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``backprop``                                        Eqs. (2) and (3) as code
 ``instruments``                                     statistics of activations and gradients
 ``training``                                        one visible loop, and its ``History``
-``experiments``                                     one function per figure of the paper
+``experiments``, ``criteria``                       one function per figure; one per claim
 ``claims``, ``report``, ``checks``                  the ledger; a check-up; checks of answers
 ==================================================  ==============================================
 """

@@ -176,14 +176,6 @@ def run_style(run, activation):
     }
 
 
-def layer_histograms(axes, edges, shares):
-    """Draw one outlined histogram a layer: edges (K+1,), shares (L, K)."""
-    centres = (edges[1:] + edges[:-1]) / 2
-    for layer, row in enumerate(shares):
-        axes.plot(centres, row, markevery=max(1, len(centres) // 8), **layer_style(layer))
-    return axes
-
-
 def images(axes, rows, size=32):
     """Draw a grid of square grey images in [-1, 1] on one Axes: rows (r, c, size*size)."""
     r, c = rows.shape[:2]

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from course_lib import claims
+from course_lib import claims, criteria
 from course_lib.training import History
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,37 +52,37 @@ def test_fewer_than_five_seeds_are_provisional():
 
 # ---------------------------------------------------------------- landmarks
 def test_landmarks_of_one_story():
-    marks = claims.escape(UPDATE, runs(STORY))
+    marks = criteria.escape(UPDATE, runs(STORY))
     assert (marks.fall, marks.plateau, marks.escape) == (300, 20_000 - 300, 40_000)
 
 
 def test_landmarks_that_are_never_reached():
     never, fallen_at_start = np.full(11, 0.4), np.full(11, 0.05)
     stuck = np.where(UPDATE < 300, 0.5, 0.05)
-    marks = claims.escape(UPDATE, runs(never, fallen_at_start, stuck))
+    marks = criteria.escape(UPDATE, runs(never, fallen_at_start, stuck))
     np.testing.assert_array_equal(marks.fall, [np.nan, np.nan, 300])
     np.testing.assert_array_equal(marks.plateau, [np.nan, np.nan, 80_000 - 300])
     assert np.isnan(marks.escape).all()
 
 
 def test_a_short_dip_before_the_plateau_is_the_fall_but_not_the_plateau():
-    marks = claims.escape(UPDATE, runs([0.5, 0.09, 0.12, *STORY[3:]]))
+    marks = criteria.escape(UPDATE, runs([0.5, 0.09, 0.12, *STORY[3:]]))
     assert (marks.fall, marks.plateau, marks.escape) == (100, 20_000 - 1_000, 40_000)
 
 
 def test_a_recording_out_of_order_is_refused():
     with pytest.raises(ValueError, match="increasing"):
-        claims.escape(UPDATE[::-1], runs(STORY))
+        criteria.escape(UPDATE[::-1], runs(STORY))
     with pytest.raises(ValueError, match="update"):
-        claims.escape(UPDATE[:-1], runs(STORY))
+        criteria.escape(UPDATE[:-1], runs(STORY))
 
 
 # ---------------------------------------------------------------- C01 to C06
 def test_c01_asks_for_the_fall_within_quick():
     mean = np.concatenate([mean_of(STORY), mean_of(np.full(11, 0.4))], axis=1)
-    assert claims.top_layer_driven_to_zero(UPDATE, mean).tolist() == [True, False]
-    assert claims.top_layer_driven_to_zero(UPDATE, mean, quick=100).tolist() == [False, False]
-    assert claims.top_layer_driven_to_zero(UPDATE * 1_000, mean).tolist() == [False, False]
+    assert criteria.top_layer_driven_to_zero(UPDATE, mean).tolist() == [True, False]
+    assert criteria.top_layer_driven_to_zero(UPDATE, mean, quick=100).tolist() == [False, False]
+    assert criteria.top_layer_driven_to_zero(UPDATE * 1_000, mean).tolist() == [False, False]
 
 
 @pytest.mark.parametrize(
@@ -98,14 +98,14 @@ def test_c02_looks_where_the_top_layer_is_lowest(others, a, b):
     mean = mean_of(STORY, others)
     lowest = int(np.argmin(STORY))
     mean[:lowest, 0, :3] = mean[lowest + 1 :, 0, :3] = 0  # whatever happens at other times
-    parts = claims.others_above_half(mean)
+    parts = criteria.others_above_half(mean)
     assert (parts["a"].tolist(), parts["b"].tolist()) == ([a], [b])
 
 
 def test_c03_plateau_and_escape():
     stuck = np.where(UPDATE < 300, 0.5, 0.05)
     brief = np.where(UPDATE == 10_000, 0.05, 0.5)  # a fall of 10,000 and a stay of nothing
-    parts = claims.plateau_and_escape(UPDATE, runs(STORY, stuck, brief, np.full(11, 0.4)))
+    parts = criteria.plateau_and_escape(UPDATE, runs(STORY, stuck, brief, np.full(11, 0.4)))
     assert parts["a"].tolist() == [True, True, False, False]
     assert parts["b"].tolist() == [True, False, True, False]
 
@@ -113,7 +113,7 @@ def test_c03_plateau_and_escape():
 def test_c03_compares_the_plateau_with_ten_falls():
     update = np.array([0, 100, 1_099, 1_100, 1_200])
     top = runs([0.5, 0.05, 0.05, 0.05, 0.3], [0.5, 0.05, 0.05, 0.3, 0.3])
-    assert claims.plateau_and_escape(update, top)["a"].tolist() == [True, False]
+    assert criteria.plateau_and_escape(update, top)["a"].tolist() == [True, False]
 
 
 def test_c04_the_first_layer_saturates_at_the_escape_and_settles():
@@ -122,7 +122,7 @@ def test_c04_the_first_layer_saturates_at_the_escape_and_settles():
     drifts = np.interp(UPDATE, [20_000, 60_000, 80_000], [0.1, 0.4, 0.49])  # + 22 % after .4
     doubles = np.interp(UPDATE, [20_000, 40_000], [0.1, 0.29])
     escaped = np.array([40_000.0] * 4)
-    parts = claims.first_layer_saturates(UPDATE, runs(rises, early, drifts, doubles), escaped)
+    parts = criteria.first_layer_saturates(UPDATE, runs(rises, early, drifts, doubles), escaped)
     assert parts["a"].tolist() == [True, False, True, False]
     assert parts["b"].tolist() == [True, True, False, True]
 
@@ -130,7 +130,7 @@ def test_c04_the_first_layer_saturates_at_the_escape_and_settles():
 def test_c04_needs_an_escape_and_a_long_enough_recording():
     rises = np.interp(UPDATE, [20_000, 40_000, 60_000], [0.1, 0.2, 0.4])
     escaped = np.array([np.nan, 41_000.0, 61_000.0])
-    parts = claims.first_layer_saturates(UPDATE, runs(rises, rises, rises), escaped)
+    parts = criteria.first_layer_saturates(UPDATE, runs(rises, rises, rises), escaped)
     assert parts["a"].tolist() == [False, False, False]
     assert parts["b"].tolist() == [False, True, False]
 
@@ -141,13 +141,13 @@ def test_c05_compares_with_three_times_the_escape_of_depth_four():
     top = runs(stuck, late, late, stuck, stuck)
     escaped = np.array([20_000, 20_000, 26_000, np.nan, 30_000])
     expected = [True, True, False, False, False]  # still low; low then; out; no escape; too short
-    assert claims.never_escapes(UPDATE, top, escaped).tolist() == expected
+    assert criteria.never_escapes(UPDATE, top, escaped).tolist() == expected
 
 
 def test_c06_weights_pushed_out_while_the_cost_is_at_the_priors():
     rms = np.array([0.5, 0.4, 0.09, 0.05, 0.05, 0.05, 0.05, 0.3, 1, 2, 3])
     cost = np.array([2.4, 2.15, 2.2, 2.14, 2.12, 2.11, 2.11, 2.1, 1.9, 1.7, 1.6])
-    pushed = claims.weights_pushed_out(
+    pushed = criteria.weights_pushed_out(
         UPDATE,
         runs(rms, rms, np.sqrt(rms), rms[::-1]),
         runs(cost, np.maximum(cost, 2.2), cost, np.full(11, 2.11)),
@@ -160,7 +160,7 @@ def test_c06_weights_pushed_out_while_the_cost_is_at_the_priors():
 def test_leaving_the_plateau_is_knowing_more_than_the_priors():
     cost = [2.4, 2.11, 2.11, 2.11, 2.11, 2.11, 2.10, 2.05, 2.04, 2.0, 1.9]  # the line is 2.0467
     blip = np.where(UPDATE == 20_000, 2.0, 2.11)
-    left = claims.leaves_plateau(UPDATE, runs(cost, np.full(11, 2.11), blip))
+    left = criteria.leaves_plateau(UPDATE, runs(cost, np.full(11, 2.11), blip))
     np.testing.assert_array_equal(left, [40_000, np.nan, 20_000])
 
 
@@ -169,7 +169,7 @@ def test_c06_wants_both_ends_of_the_fall_at_the_priors():
     before = np.where(UPDATE == 0, 3, 0.5)  # falls 6-fold, but from before the cost was there
     dip = np.where(UPDATE == 3_000, 0.05, 0.5)
     cost_at_dip = np.where(UPDATE == 3_000, 2.3, 2.11)  # falls 10-fold, but not while it is there
-    pushed = claims.weights_pushed_out(
+    pushed = criteria.weights_pushed_out(
         UPDATE, runs(before, dip, dip), runs(cost, cost_at_dip, cost)
     )
     np.testing.assert_array_equal(pushed, [np.nan, np.nan, 3_000])
@@ -177,14 +177,14 @@ def test_c06_wants_both_ends_of_the_fall_at_the_priors():
 
 def test_c06_needs_a_fall_after_the_rise():
     rms = np.linspace(0.1, 1, 11)  # only rises: 10-fold lower at first is not a fall
-    assert np.isnan(claims.weights_pushed_out(UPDATE, runs(rms), np.full((11, 1), 2.1)))
+    assert np.isnan(criteria.weights_pushed_out(UPDATE, runs(rms), np.full((11, 1), 2.1)))
 
 
 def test_c06_frozen_biases_hold_the_layer_up():
     up = np.full(11, 0.4)
     late = np.where(UPDATE >= 10_000, 0.05, 0.4)
     early = np.where(UPDATE >= 1_000, 0.05, 0.4)
-    held = claims.holds_without_biases(
+    held = criteria.holds_without_biases(
         UPDATE, runs(up, late, early, up, up), np.array([1_000, 1_000, 1_000, np.nan, 30_000])
     )
     assert held.tolist() == [True, True, False, False, False]
@@ -209,10 +209,10 @@ def story(top=STORY, seeds=5):
 def test_c06_takes_the_later_of_the_two_times():
     free = story()  # W h is down at 300, as the top layer's mean is
     frozen = story(top=np.where(UPDATE >= 1_000, 0.05, 0.5))  # falls after 3 x 300
-    parts = claims.biases_first(free, frozen)
+    parts = criteria.biases_first(free, frozen)
     assert parts["a"].all() and parts["b"].all()
     slow = story(top=[0.5, 0.4, 0.3, *STORY[3:]])  # the top layer's own fall is at 1,000
-    assert not claims.biases_first(slow, frozen)["b"].any()
+    assert not criteria.biases_first(slow, frozen)["b"].any()
 
 
 # ---------------------------------------------------------------- the ledger

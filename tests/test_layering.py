@@ -21,7 +21,7 @@ LAYERS = [
     {"training"},
     {"pretraining", "second_order", "baselines"},
     {"sweeps"},
-    {"experiments"},
+    {"experiments", "criteria"},
     {"claims", "report", "checks"},
     {"widgets", "classroom", "__main__"},
 ]

@@ -213,19 +213,13 @@ def test_run_band_draws_the_mean_and_the_range():
     assert {(0, 1), (0, 3), (20, 0), (20, 6)} <= corners
 
 
-def test_layer_lines_and_histograms_draw_what_they_are_given():
-    _, (left, right) = plots.figure(columns=2)
+def test_layer_lines_draw_what_they_are_given():
+    _, axes = plots.figure()
     values = np.arange(12.0).reshape(4, 3)
-    assert plots.layer_lines(left, np.arange(4), values) is left
-    for layer, line in enumerate(left.get_lines()):
+    assert plots.layer_lines(axes, np.arange(4), values) is axes
+    for layer, line in enumerate(axes.get_lines()):
         assert line.get_ydata().tolist() == values[:, layer].tolist()
         assert line.get_label() == f"layer {layer + 1}"
-    shares = np.array([[0.5, 0.5], [0.25, 0.75]])
-    assert plots.layer_histograms(right, np.array([-1, 0, 1]), shares) is right
-    for row, line in zip(shares, right.get_lines(), strict=True):
-        assert (
-            line.get_xdata().tolist() == [-0.5, 0.5] and line.get_ydata().tolist() == row.tolist()
-        )
 
 
 def test_images_lie_in_a_grid():
