@@ -4,24 +4,12 @@ A weight here has shape (..., fan_in, fan_out), as in s = z W + b. PyTorch's ``n
 the transpose: hand over ``linear.weight.mT``.
 """
 
-import math
-
 import torch
 
+from course_lib import theory
 
-def standard_bound(fan_in, fan_out):
-    """Return the bound of Glorot & Bengio (2010), Eq. (1): 1/sqrt(fan_in)."""
-    return 1 / math.sqrt(fan_in)
-
-
-def normalized_bound(fan_in, fan_out):
-    """Return the bound of Glorot & Bengio (2010), Eq. (16): sqrt(6)/sqrt(fan_in + fan_out)."""
-    return math.sqrt(6 / (fan_in + fan_out))
-
-
-_BOUNDS = {"standard": standard_bound, "normalized": normalized_bound}
 _ALIASES = {"xavier": "normalized", "glorot": "normalized", "torch_default": "standard"}
-SCHEMES = tuple(_BOUNDS)
+SCHEMES = tuple(theory.BOUNDS)
 
 
 def resolve(scheme):
@@ -33,7 +21,7 @@ def resolve(scheme):
         If there is none of that name; the message lists the names.
     """
     name = _ALIASES.get(scheme, scheme) if isinstance(scheme, str) else None
-    if name not in _BOUNDS:
+    if name not in theory.BOUNDS:
         known = ", ".join((*SCHEMES, *_ALIASES))
         raise ValueError(f"unknown scheme {scheme!r}; choose one of {known}")
     return name
@@ -41,7 +29,7 @@ def resolve(scheme):
 
 def bound(scheme, fan_in, fan_out):
     """Return the half-width a of U[-a, a] that `scheme` draws a fan_in x fan_out matrix from."""
-    return _BOUNDS[resolve(scheme)](fan_in, fan_out)
+    return theory.BOUNDS[resolve(scheme)](fan_in, fan_out)
 
 
 def fill_(weight, scheme, generator):

@@ -21,7 +21,8 @@ _META = "__meta__"
 
 # The modules whose code decides what a training run computes (layers 1 to 8 of the design).
 _COMPUTING = (
-    "storage activations shapeset datasets init models backprop instruments training".split()
+    "storage activations spectra theory shapeset datasets init models backprop instruments"
+    " jacobian training".split()
 )
 
 

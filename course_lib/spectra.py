@@ -1,0 +1,298 @@
+"""The laws of the singular values of wide random matrices, and of a layer's Jacobian W D.
+
+W has independent entries of mean 0, D is a diagonal matrix of slopes f'(s_k). For wide layers the
+two are asymptotically free, and the singular values of W D follow a law that depends on the slopes
+through the distribution of their squares tau alone (Marchenko & Pastur, 1967; Silverstein, 1995).
+With m(w) = E 1/(lambda + w) over the fan_in eigenvalues lambda of W D^2 W^T, it is the solution of
+
+    m [w + fan_out v E(tau / (1 + fan_in v tau m))] = 1.
+
+`theory` hands these on, with `theory.layer_law` for a layer of the course's networks.
+"""
+
+import math
+
+import numpy as np
+
+GRID = 1_001  # points of the tables that quantiles are read from
+
+
+class _Law:
+    """Quantiles and shares, read from a table of the distribution that a subclass provides."""
+
+    def cumulative(self, x):
+        """Return the share of singular values that are at most x, like x."""
+        s, share = self._table()
+        return np.interp(x, s, share, left=0.0, right=1.0)
+
+    def quantile(self, p):
+        """Return the singular value that a share p of them does not exceed, like p."""
+        p = np.asarray(p, dtype=float)
+        if not ((p >= 0) & (p <= 1)).all():
+            raise ValueError(f"p must lie in 0 to 1, not {p}")
+        s, share = self._table()
+        return np.interp(p, share, s)
+
+
+class SingularValueLaw(_Law):
+    """The law of the min(fan_in, fan_out) singular values of W D, for wide layers.
+
+    With all slopes 1 it is the quarter circle of a square matrix, and the law of Marchenko and
+    Pastur for unequal sizes.
+
+    Parameters
+    ----------
+    fan_in, fan_out : int, the shape of W
+    variance : float, of the entries of W
+    slope_square : number or array (K,), the values tau of f'^2
+    shares : array (K,), how often each occurs; equally often if None
+
+    Attributes
+    ----------
+    mean, rms, geometric_mean : float
+    support : (low, high), an interval that holds them all; its upper end is sharp
+    zeros : float, the share of singular values that are exactly 0, as under a ReLU
+
+    Raises
+    ------
+    ValueError
+        If a size or the variance is not positive, or the slopes are not as above.
+    """
+
+    def __init__(self, fan_in, fan_out, variance, slope_square=1.0, shares=None):
+        tau = np.atleast_1d(np.asarray(slope_square, dtype=float))
+        if tau.ndim != 1:
+            raise ValueError(f"slope_square needs shape (K,), not {tau.shape}")
+        self._tau, self._shares = _atoms(fan_in, fan_out, variance, tau, shares)
+        self.fan_in, self.fan_out, self.variance = fan_in, fan_out, variance
+        self._size = min(fan_in, fan_out)
+        self._cached = None
+        rank = min(fan_in, fan_out * self._expect(self._tau > 0))
+        self.zeros = 1 - rank / self._size
+
+    def _expect(self, values):
+        return values @ self._shares
+
+    @property
+    def mean(self):
+        tau, shares = self._tau, self._shares
+        return float(mean_singular_value(self.fan_in, self.fan_out, self.variance, tau, shares))
+
+    @property
+    def rms(self):
+        return math.sqrt(
+            self.variance * self.fan_in * self.fan_out * self._expect(self._tau) / self._size
+        )
+
+    @property
+    def geometric_mean(self):
+        if self.zeros > 1e-12:
+            return 0.0
+        n_in, n_out, v = self.fan_in, self.fan_out, self.variance
+        if n_out <= n_in:
+            # det(D W^T W D) is a product: the slopes', and that of a matrix without slopes.
+            own = _mean_log(n_out, n_in, v, np.ones(1), np.ones(1))
+            return math.exp((own + self._expect(np.log(self._tau))) / 2)
+        return math.exp(_mean_log(n_in, n_out, v, self._tau, self._shares) / 2)
+
+    @property
+    def support(self):
+        low = 0.0
+        if len(self._tau) == 1 and self._tau[0] > 0:
+            low = abs(math.sqrt(self.fan_in) - math.sqrt(self.fan_out))
+            low *= math.sqrt(self.variance * self._tau[0])
+        return low, _upper_edge(self.fan_in, self.fan_out, self.variance, self._tau, self._shares)
+
+    def density(self, x):
+        """Return the density of the singular values at x > 0, like x; `zeros` is left out."""
+        x = np.asarray(x, dtype=float)
+        if len(self._tau) == 1:
+            return self._closed_form(x)
+        zeta = np.abs(x).ravel().astype(complex)
+        width = self.support[1]
+        m = None
+        # Newton from far above the real axis, where the root is known, down to it.
+        for height in width * np.geomspace(100, 1e-9, 30):
+            point = zeta + 1j * height
+            w = -(point**2)
+            m = 1 / w if m is None else m
+            for _ in range(4):
+                m = m - self._residual(m, w) / self._slope(m, w)
+        atom = 1 - self._size * (1 - self.zeros) / self.fan_in
+        found = 2 / np.pi * np.imag(point * (m - atom / w)) * self.fan_in / self._size
+        return np.maximum(found, 0).reshape(x.shape)
+
+    def _residual(self, m, w):
+        denominator = 1 + self.fan_in * self.variance * self._tau * m[:, None]
+        share = self._expect(self._tau / denominator)
+        return m * (w + self.fan_out * self.variance * share) - 1
+
+    def _slope(self, m, w):
+        denominator = 1 + self.fan_in * self.variance * self._tau * m[:, None]
+        return w + self.fan_out * self.variance * self._expect(self._tau / denominator**2)
+
+    def _closed_form(self, x):
+        low, high = self.support
+        inside = np.maximum((x**2 - low**2) * (high**2 - x**2), 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            found = np.sqrt(inside) / (np.pi * self.variance * self._tau[0] * x * self._size)
+        # Square: the quarter circle, whose height at 0 is finite.
+        return np.where(x > 0, found, 2 / np.pi / (high / 2) if low == 0 else 0.0)
+
+    def _table(self):
+        if self._cached is None:
+            low, high = self.support
+            angle = np.linspace(0, np.pi, GRID)  # dense at both ends, where the density is a root
+            s = low + (high - low) * (1 - np.cos(angle)) / 2
+            steps = self.density(s) * np.sin(angle)
+            self._cached = s, _accumulate(angle, steps, self.zeros)
+        return self._cached
+
+
+class ProductLaw(_Law):
+    """The law of the singular values of a product of square Gaussian matrices: Fuss-Catalan.
+
+    Each of the `depth` factors is n x n with entries of variance 1/n, n large. The k-th moments of
+    the squared singular values are the numbers (1/(depth k + 1)) C((depth+1) k, k).
+
+    Attributes
+    ----------
+    mean, rms, geometric_mean : float;  rms is 1 at every depth
+    edge : float, the largest singular value: sqrt((depth+1)^(depth+1) / depth^depth)
+    """
+
+    def __init__(self, depth):
+        if not isinstance(depth, (int, np.integer)) or depth < 1:
+            raise ValueError(f"depth must be a whole number of at least 1, not {depth!r}")
+        self.depth = int(depth)
+        self.edge = math.sqrt((depth + 1) ** (depth + 1) / depth**depth)
+        # The moment of order k = 1/2; and the derivative at k = 0.
+        self.mean = math.exp(
+            math.lgamma((depth + 3) / 2) - math.lgamma(3 / 2) - math.lgamma(depth / 2 + 2)
+        )
+        self.rms, self.geometric_mean = 1.0, math.exp(-depth / 2)
+        self._cached = None
+
+    def _curve(self, angle):
+        """Singular value and density of the squares at an angle in (0, pi/(depth+1))."""
+        d = self.depth
+        outer, inner = np.sin((d + 1) * angle), np.sin(d * angle)
+        square = outer ** (d + 1) / (np.sin(angle) * inner**d)
+        return np.sqrt(square), np.sin(angle) ** 2 * inner ** (d - 1) / (np.pi * outer**d)
+
+    def _table(self):
+        if self._cached is None:
+            end = np.pi / (self.depth + 1)
+            # Small singular values lie near the end, where powers of the distance to it are small.
+            x = np.linspace(0, 1, GRID)[1:-1]
+            angle = end * (1 - (1 - x) ** 2)
+            s, square_density = self._curve(angle)
+            s = np.concatenate([[0.0], s[::-1], [self.edge]])
+            density = np.concatenate([[0.0], (2 * s[1:-1] * square_density[::-1]), [0.0]])
+            share = np.cumsum(np.append(0.0, np.diff(s) * (density[1:] + density[:-1]) / 2))
+            self._cached = s, share / share[-1]
+        return self._cached
+
+    def density(self, x):
+        """Return the density of the singular values at x > 0, like x."""
+        x = np.asarray(x, dtype=float)
+        low, high = np.zeros(x.shape), np.full(x.shape, np.pi / (self.depth + 1))
+        for _ in range(60):  # the singular value falls as the angle grows
+            middle = (low + high) / 2
+            below = self._curve(middle)[0] < x
+            low, high = np.where(below, low, middle), np.where(below, middle, high)
+        inside = (x > 0) & (x < self.edge)
+        return np.where(inside, 2 * x * self._curve((low + high) / 2)[1], 0.0)
+
+
+def quarter_circle_mean(sigma):
+    """Return 8 sigma/(3 pi): the mean for a square matrix with entries of variance sigma^2/n."""
+    return 8 * sigma / (3 * math.pi)
+
+
+def mean_singular_value(fan_in, fan_out, variance, slope_square, shares=None, nodes=40):
+    """Return the mean singular value of W D for each row of squared slopes.
+
+    (2/pi) int E[lambda/(lambda + u^2)] du = E sqrt(lambda): an integral over u of the law's m.
+
+    Parameters
+    ----------
+    fan_in, fan_out, variance : as in `SingularValueLaw`
+    slope_square : array (..., K), for example the measured f'(s_k)^2 of each example
+    shares : array (K,), how often each occurs; equally often if None
+
+    Returns
+    -------
+    array (...), over the min(fan_in, fan_out) singular values; relative error about 1e-6
+    """
+    tau = np.asarray(slope_square, dtype=float)
+    tau, shares = _atoms(fan_in, fan_out, variance, tau, shares)
+    x, weight = np.polynomial.legendre.leggauss(nodes)
+    x = (x + 1) / 2
+    scale = np.sqrt(variance * max(fan_in, fan_out) * (tau @ shares))  # about the largest values
+    total = np.zeros(tau.shape[:-1])
+    for node, share in zip(x, weight / 2, strict=True):
+        u2 = (scale * node / (1 - node)) ** 2
+        m = _root(fan_in, fan_out, variance, tau, shares, u2)
+        total += share / (1 - node) ** 2 * (1 - u2 * m)
+    return fan_in / min(fan_in, fan_out) * 2 / np.pi * scale * total
+
+
+def _root(fan_in, fan_out, v, tau, shares, w):
+    """The m > 0 of the law at each w > 0: Newton on an increasing concave function, from below."""
+    a = fan_in * v * tau.max(-1)  # with every slope as large as the largest, m would be smaller
+    b = w + (fan_out - fan_in) * v * tau.max(-1)
+    root = np.sqrt(b * b + 4 * a * w)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        m = np.where(b > 0, 2 / (b + root), (root - b) / (2 * a * w))
+    m = np.where(a > 0, m, 1 / np.where(w > 0, w, 1))
+    for _ in range(30):
+        d = 1 + fan_in * v * tau * m[..., None]
+        residual = m * (w + fan_out * v * ((tau / d) @ shares)) - 1
+        step = residual / (w + fan_out * v * ((tau / d**2) @ shares))
+        m = m - step
+        if np.all(np.abs(step) <= 1e-10 * m):
+            break
+    return m
+
+
+def _mean_log(short, long, v, tau, shares):
+    """E log of the eigenvalues of a short x short matrix X D^2 X^T, X of shape short x long."""
+    if short == long:
+        return math.log(short * v) + np.log(tau) @ shares - 1
+    m = float(_root(short, long, v, tau, shares, np.zeros(())))
+    d = 1 + short * v * tau * m
+    return -math.log(m) + long / short * (np.log(d) @ shares) - long * v * m * ((tau / d) @ shares)
+
+
+def _upper_edge(fan_in, fan_out, v, tau, shares):
+    """The largest singular value: where w(m) turns, for m < 0 nearest to 0."""
+    if tau.max() == 0:
+        return 0.0
+    low, high = 0.0, 1 / (fan_in * v * tau.max())  # of -m
+    for _ in range(200):
+        middle = (low + high) / 2
+        d = 1 - fan_in * v * tau * middle
+        inside = fan_in * fan_out * v**2 * ((tau * middle / d) ** 2 @ shares) < 1
+        low, high = (middle, high) if inside else (low, middle)
+    d = 1 - fan_in * v * tau * low
+    return math.sqrt(1 / low + fan_out * v * ((tau / d) @ shares))
+
+
+def _accumulate(x, steps, start):
+    """Cumulative trapezoid from `start`, scaled to end at 1 (the density's own error is 1e-6)."""
+    share = np.cumsum(np.append(0.0, np.diff(x) * (steps[1:] + steps[:-1]) / 2))
+    return start + (1 - start) * share / share[-1]
+
+
+def _atoms(fan_in, fan_out, variance, tau, shares):
+    for what, value in (("fan_in", fan_in), ("fan_out", fan_out), ("variance", variance)):
+        if not value > 0:
+            raise ValueError(f"{what} must be above 0, not {value!r}")
+    if tau.ndim < 1 or tau.shape[-1] == 0 or not (tau >= 0).all():
+        raise ValueError("slope_square needs at least one value, all of them at least 0")
+    count = tau.shape[-1]
+    shares = np.full(count, 1 / count) if shares is None else np.asarray(shares, dtype=float)
+    if shares.shape != (count,) or not (shares >= 0).all() or not np.isclose(shares.sum(), 1):
+        raise ValueError(f"shares needs {count} values of at least 0 that add up to 1")
+    return tau, shares
