@@ -63,7 +63,9 @@ class SingularValueLaw(_Law):
         tau = np.atleast_1d(np.asarray(slope_square, dtype=float))
         if tau.ndim != 1:
             raise ValueError(f"slope_square needs shape (K,), not {tau.shape}")
-        self._tau, self._shares = _atoms(fan_in, fan_out, variance, tau, shares)
+        tau, shares = _atoms(fan_in, fan_out, variance, tau, shares)
+        self._tau, place = np.unique(tau, return_inverse=True)  # a ReLU has two
+        self._shares = np.bincount(place, shares)
         self.fan_in, self.fan_out, self.variance = fan_in, fan_out, variance
         self._size = min(fan_in, fan_out)
         self._cached = None
@@ -230,6 +232,7 @@ def mean_singular_value(fan_in, fan_out, variance, slope_square, shares=None, no
     x, weight = np.polynomial.legendre.leggauss(nodes)
     x = (x + 1) / 2
     scale = np.sqrt(variance * max(fan_in, fan_out) * (tau @ shares))  # about the largest values
+    scale = np.where(scale > 0, scale, 1)  # all slopes 0: so is the integrand
     total = np.zeros(tau.shape[:-1])
     for node, share in zip(x, weight / 2, strict=True):
         u2 = (scale * node / (1 - node)) ** 2

@@ -1,0 +1,191 @@
+"""The laws of singular values against sampled matrices, known moments and each other."""
+
+import math
+
+import numpy as np
+import pytest
+
+from course_lib import spectra
+
+SHAPES = [(300, 300), (300, 200), (200, 300)]
+KINDS = ("ones", "spread", "relu", "two")
+
+
+def slope_squares(kind, count):
+    g = np.random.default_rng(1).normal(size=count)
+    return {
+        "ones": np.ones(count),
+        "spread": (1 - np.tanh(0.6 * g) ** 2) ** 2,
+        "relu": (g > 0).astype(float),
+        "two": np.where(g > 0, 1.0, 0.04),
+    }[kind]
+
+
+def singular_values(fan_in, fan_out, tau, matrices, seed=0):
+    """Singular values of W D for several W of entry variance 1/fan_in: (matrices, min)."""
+    w = np.random.default_rng(seed).normal(0, fan_in**-0.5, (matrices, fan_in, fan_out))
+    return np.linalg.svd(w * np.sqrt(tau), compute_uv=False)
+
+
+def law(fan_in, fan_out, kind):
+    return spectra.SingularValueLaw(fan_in, fan_out, 1 / fan_in, slope_squares(kind, fan_out))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_law_holds_on_sampled_matrices(shape, kind):
+    """The sum over a spectrum scatters by order 1 at any size, so a mean over n by order 1/n.
+
+    So does the share below a point, up to a logarithm of n; the edge scatters by n^(-2/3). Four
+    matrices each, and a factor of 3 or 4 on top.
+    """
+    s, n = singular_values(*shape, slope_squares(kind, shape[1]), matrices=4), min(shape)
+    found = law(*shape, kind)
+    assert s.mean() == pytest.approx(found.mean, abs=3 / n)
+    assert math.sqrt((s**2).mean()) == pytest.approx(found.rms, abs=4 / n)
+    assert (s < 1e-8).mean() == pytest.approx(found.zeros, abs=1e-9)
+    points = found.support[1] * np.array([0.1, 0.3, 0.5, 0.7, 0.9])
+    below = (s.ravel()[:, None] < points).mean(0)
+    assert below == pytest.approx(found.cumulative(points), abs=4 / n)
+    assert found.cumulative(found.quantile(0.9)) == pytest.approx(0.9)
+    assert s[:, 0].mean() == pytest.approx(found.support[1], abs=4 * n ** (-2 / 3))
+    if found.zeros == 0:
+        # log of the smallest of them: the mean of logs scatters by a few over n.
+        assert math.exp(np.log(s).mean()) == pytest.approx(found.geometric_mean, abs=4 / n)
+        assert found.support[0] <= s.min() + 4 * n ** (-2 / 3)
+
+
+@pytest.mark.parametrize("wrong", [0.9, 1.1])
+def test_the_tolerances_tell_laws_apart(wrong):
+    s = singular_values(300, 300, slope_squares("spread", 300), matrices=4)
+    other = spectra.SingularValueLaw(300, 300, wrong / 300, slope_squares("spread", 300))
+    assert abs(s.mean() - other.mean) > 3 / 300
+    point = other.quantile(0.5)
+    assert abs((s < point).mean() - 0.5) > 4 / 300
+
+
+def test_quarter_circle():
+    sigma = 0.7
+    found = spectra.SingularValueLaw(1000, 1000, sigma**2 / 1000)
+    assert found.mean == pytest.approx(8 * sigma / (3 * math.pi), rel=1e-6)
+    assert found.mean == pytest.approx(spectra.quarter_circle_mean(sigma), rel=1e-6)
+    assert found.rms == pytest.approx(sigma)
+    assert found.geometric_mean == pytest.approx(sigma / math.sqrt(math.e))
+    assert found.support == pytest.approx((0, 2 * sigma))
+    x = np.array([0.0, 0.3, 1.0, 1.39, 1.41])
+    circle = np.sqrt(np.maximum(4 * sigma**2 - x**2, 0)) / (math.pi * sigma**2)
+    assert found.density(x) == pytest.approx(circle)
+    # Its share below x in closed form; the table has 1001 points.
+    angle = np.arcsin(np.minimum(x / (2 * sigma), 1))
+    assert found.cumulative(x) == pytest.approx((2 * angle + np.sin(2 * angle)) / math.pi, abs=1e-5)
+
+
+@pytest.mark.parametrize(("fan_in", "fan_out"), SHAPES)
+def test_general_density_is_marchenko_pasturs_where_slopes_are_equal(fan_in, fan_out):
+    closed = spectra.SingularValueLaw(fan_in, fan_out, 1 / fan_in, 0.5)
+    general = spectra.SingularValueLaw(fan_in, fan_out, 1 / fan_in, [0.5, 0.5 + 1e-12])
+    low, high = closed.support
+    x = np.linspace(low, high, 41)[1:-1]
+    assert general.density(x) == pytest.approx(closed.density(x), rel=1e-5)
+    assert general.support[1] == pytest.approx(high, rel=1e-6)
+    assert (general.density(np.array([high * 1.01, high * 2])) < 1e-6).all()
+    assert general.mean == pytest.approx(closed.mean, rel=1e-9)
+    assert general.geometric_mean == pytest.approx(closed.geometric_mean, rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_mean_rms_and_zeros_agree_with_the_density(shape, kind):
+    found = law(*shape, kind)
+    angle = np.linspace(0, math.pi, 2_001)
+    low, high = found.support
+    x = low + (high - low) * (1 - np.cos(angle)) / 2
+    steps = found.density(x) * np.sin(angle) * (high - low) / 2
+    # The trapezoid rule is exact to the density's own error, larger where two arcs of the
+    # support meet and at the jump of a square matrix at 0.
+    assert np.trapezoid(steps, angle) == pytest.approx(1 - found.zeros, abs=1e-3)
+    assert np.trapezoid(steps * x, angle) == pytest.approx(found.mean, rel=1e-4)
+    assert np.trapezoid(steps * x**2, angle) == pytest.approx(found.rms**2, rel=1e-4)
+
+
+def test_mean_takes_each_row_of_slopes_and_their_shares():
+    tau = np.stack([slope_squares("spread", 200), slope_squares("two", 200), np.zeros(200)])
+    found = spectra.mean_singular_value(300, 200, 1 / 300, tau)
+    singles = [spectra.SingularValueLaw(300, 200, 1 / 300, row).mean for row in tau[:2]]
+    assert found[:2] == pytest.approx(singles) and abs(found[2]) < 1e-12
+    two = spectra.mean_singular_value(300, 200, 1 / 300, [1.0, 0.04], shares=[0.25, 0.75])
+    spelt = spectra.mean_singular_value(300, 200, 1 / 300, [1.0, 0.04, 0.04, 0.04])
+    assert two == pytest.approx(spelt, rel=1e-12)
+    fine = spectra.mean_singular_value(300, 200, 1 / 300, tau[0], nodes=400)
+    assert found[0] == pytest.approx(fine, rel=1e-6)
+
+
+def test_scale_comes_out_in_front():
+    for n_in, n_out in SHAPES:
+        one = spectra.mean_singular_value(n_in, n_out, 1 / n_in, slope_squares("relu", n_out))
+        nine = spectra.mean_singular_value(n_in, n_out, 9 / n_in, slope_squares("relu", n_out))
+        assert nine == pytest.approx(3 * one, rel=1e-9)
+
+
+# ---- products
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 10])
+def test_product_law_has_the_moments_of_fuss_and_catalan(depth):
+    found = spectra.ProductLaw(depth)
+    # The share below s falls like s^(2/(depth+1)), and the density has a root at the edge.
+    s = found.edge * np.sin(np.linspace(0, math.pi / 2, 20_001)[1:]) ** (2 * (depth + 1))
+    density = found.density(s)
+    for k in (0, 1, 2):
+        expected = math.comb((depth + 1) * k, k) / (depth * k + 1)
+        assert np.trapezoid(density * s ** (2 * k), s) == pytest.approx(expected, rel=1e-4)
+    assert np.trapezoid(density * s, s) == pytest.approx(found.mean, rel=1e-4)
+    assert found.rms == 1
+
+
+def test_product_of_one_factor_is_the_quarter_circle():
+    one, circle = spectra.ProductLaw(1), spectra.SingularValueLaw(500, 500, 1 / 500)
+    assert one.mean == pytest.approx(circle.mean) and one.edge == pytest.approx(2)
+    assert one.geometric_mean == pytest.approx(circle.geometric_mean)
+    x = np.linspace(0.05, 1.95, 20)
+    assert one.density(x) == pytest.approx(circle.density(x), rel=1e-6)
+    share = np.linspace(0.05, 0.95, 10)
+    assert one.quantile(share) == pytest.approx(circle.quantile(share), abs=1e-4)
+
+
+@pytest.mark.parametrize("depth", [2, 5])
+def test_product_law_holds_on_sampled_products(depth):
+    """n = 300, 4 products: means scatter by some 1/n, the logarithm's mean by depth times that."""
+    rng, n = np.random.default_rng(4), 300
+    product = np.eye(n)
+    for _ in range(depth):
+        product = product @ rng.normal(0, n**-0.5, (4, n, n))
+    s = np.linalg.svd(product, compute_uv=False)
+    found = spectra.ProductLaw(depth)
+    assert s.mean() == pytest.approx(found.mean, abs=3 * depth / n)
+    assert np.log(s).mean() == pytest.approx(math.log(found.geometric_mean), abs=5 * depth / n)
+    share = np.array([0.25, 0.5, 0.75])
+    assert np.quantile(s, share) == pytest.approx(found.quantile(share), abs=5 * depth / n)
+    assert s[:, 0].mean() == pytest.approx(found.edge, rel=4 * n ** (-2 / 3))
+
+
+# ---- bad input
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="fan_in must be above 0, not 0"):
+        spectra.SingularValueLaw(0, 3, 1.0)
+    with pytest.raises(ValueError, match="variance must be above 0, not -1"):
+        spectra.mean_singular_value(3, 3, -1, [1.0])
+    for wrong in ([], [-0.1], [math.nan]):
+        with pytest.raises(ValueError, match="slope_square needs at least one value"):
+            spectra.SingularValueLaw(3, 3, 1.0, wrong)
+    with pytest.raises(ValueError, match=r"slope_square needs shape \(K,\)"):
+        spectra.SingularValueLaw(3, 3, 1.0, np.ones((2, 2)))
+    with pytest.raises(ValueError, match="add up to 1"):
+        spectra.SingularValueLaw(3, 3, 1.0, [0.1, 0.2], shares=[0.5, 0.6])
+    with pytest.raises(ValueError, match="p must lie in 0 to 1"):
+        spectra.ProductLaw(2).quantile(1.5)
+    for wrong in (0, 1.5, None):
+        with pytest.raises(ValueError, match="depth must be a whole number"):
+            spectra.ProductLaw(wrong)
