@@ -152,10 +152,11 @@ class SingularValueLaw(_Law):
 
 
 class ProductLaw(_Law):
-    """The law of the singular values of a product of square Gaussian matrices: Fuss-Catalan.
+    """The law of the singular values of a product of square random matrices: Fuss-Catalan.
 
     Each of the `depth` factors is n x n with entries of variance 1/n, n large. The k-th moments of
-    the squared singular values are the numbers (1/(depth k + 1)) C((depth+1) k, k).
+    the squared singular values are the numbers (1/(depth k + 1)) C((depth+1) k, k); the curve for
+    their density is that of Penson & Zyczkowski (2011) with an angle as its parameter.
 
     Attributes
     ----------
