@@ -119,7 +119,7 @@ def test_parts(name):
     assert "What you will do" in text and "What you will learn" in text and "What you need" in text
     assert text.count(":class: prediction") >= 3
     assert text.count("{exercise}") >= 2
-    labels = set(re.findall(r"^:label: (\S+)", text, flags=re.M))
+    labels = set(re.findall(r"\{exercise\}\n:label: (\S+)", text))
     solved = set(re.findall(r"\{solution(?:-start)?\} (\S+)", text))
     assert labels and labels == solved, "every exercise has a solution"
 
