@@ -1,32 +1,12 @@
 """The ledger: 31 claims of the paper, each with a criterion fixed beforehand, and its verdict.
 
-`criteria` has each criterion as a function that answers yes or no for every seed; `decide` turns
-the answers into a verdict. T are recorded steps, R runs (one per seed), L hidden layers.
+`criteria` has the criteria as functions, `verdicts` what the shipped results say.
 """
 
 import html
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-
-from course_lib import criteria, results, training
-
-SEEDS = 5  # what a verdict on a training asks for; with fewer it is provisional
-
-# The shipped results that verdicts are computed from, by the argument of `sigmoid_verdicts`.
-SHIPPED = {
-    "depth4": "sigmoid_depth4",
-    "depth5": "sigmoid_depth5",
-    "frozen": "sigmoid_depth4_frozen",
-}
-
-# Verdict: the words shown, and the style-sheet class.
-VERDICTS = {
-    "reproduced": "verdict-reproduced",
-    "partly": "verdict-partly",
-    "not reproduced": "verdict-not",
-    "not measured yet": "verdict-open",
-}
+from course_lib import results, training, verdicts
 
 
 @dataclass(frozen=True)
@@ -48,199 +28,31 @@ class Claim:
     lesson: str = ""
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What the shipped results say about a claim.
-
-    Attributes
-    ----------
-    verdict : str, a key of `VERDICTS`
-    evidence : str, the numbers, with width, rate and seeds
-    seeds : int
-    parts : dict, the name of each part of the criterion to a tuple of bool, one per seed
-    """
-
-    verdict: str = "not measured yet"
-    evidence: str = ""
-    seeds: int = 0
-    parts: dict = field(default_factory=dict)
-
-    @property
-    def provisional(self):
-        """Whether it rests on fewer than the 5 seeds that a verdict asks for."""
-        return 0 < self.seeds < SEEDS
-
-
-def decide(parts, limit=None):
-    """Apply the ledger's rule to the answers per seed.
-
-    Parameters
-    ----------
-    parts : dict, name to (R,) bool
-        The lettered parts of the criterion; one entry if it has none.
-    limit : (R,) bool, optional
-        Whether the wider limit for "partly" (P) holds, where the criterion names one.
-
-    Returns
-    -------
-    str
-        "reproduced" if all parts hold in every seed; "partly" if they do in most seeds, or one
-        lettered part does in every seed, or the wider limit does; else "not reproduced".
-    """
-    answers = np.array([np.atleast_1d(part) for part in parts.values()], dtype=bool)
-    if answers.size == 0:
-        return "not measured yet"
-    whole = answers.all(axis=0)
-    if whole.all():
-        return "reproduced"
-    a_part = answers.all(axis=1).any()
-    if whole.mean() > 0.5 or a_part or (limit is not None and np.all(limit)):
-        return "partly"
-    return "not reproduced"
-
-
-# ---------------------------------------------------------------- from shipped results to verdicts
-def sigmoid_verdicts(depth4, depth5=None, frozen=None):
-    """Judge C01 to C06 on recorded sigmoid trainings; run r has the same seed in each.
-
-    Parameters
-    ----------
-    depth4, depth5 : training.History
-        With `update`, `activation_mean` and `cost`, and for depth 4 `activation_saturated` and
-        `logit_weight_rms`.
-    frozen : training.History
-        Depth 4 with output biases held at 0.
-
-    Returns
-    -------
-    dict, claim id to `Verdict`; without depth5 or frozen there is no C05 or C06
-    """
-    update, mean = depth4["update"], depth4["activation_mean"]
-    top = mean[:, :, -1]
-    marks = criteria.escape(update, top)
-    setting = _setting(depth4)
-    lowest = criteria.at_lowest_top(mean)
-    others = lowest[:, :-1].mean(axis=0)
-    share = depth4["activation_saturated"][:, :, 0]
-    left = criteria.leaves_plateau(update, depth4["cost"])
-    verdicts = {
-        "C01": _verdict(
-            {"whole": criteria.top_layer_driven_to_zero(update, mean)},
-            f"{setting}: below 0.1 from update {_span(marks.fall)}; "
-            f"lowest mean {_span(lowest[:, -1])}",
-        ),
-        "C02": _verdict(
-            criteria.others_above_half(mean),
-            f"{setting}: layers 1 to {len(others)} at {', '.join(f'{m:.2f}' for m in others)} "
-            "(mean over seeds)",
-        ),
-        "C03": _verdict(
-            criteria.plateau_and_escape(update, top),
-            f"{setting}: below 0.1 for {_span(marks.plateau)} updates, "
-            f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
-            f"{_when(marks.escape)}",
-        ),
-        "C04": _verdict(
-            criteria.first_layer_saturates(update, share, left),
-            f"{setting}: share of layer 1 outside [.05, .95] "
-            f"{_span(_at(update, share, left / 2))} at half, "
-            f"{_span(_at(update, share, 2 * left))} at twice the escape time "
-            f"(cost below {criteria.LEARNS:.2f} nats {_when(left)}), "
-            f"{_span(share[-1])} at the end",
-        ),
-    }
-    if depth5 is not None:
-        # Where depth 4 leaves its plateau with a mean below 0.1, the criterion alone would hold for
-        # it too: the cost tells the two apart.
-        top5 = depth5["activation_mean"][:, :, -1]
-        left5 = criteria.leaves_plateau(depth5["update"], depth5["cost"])
-        verdicts["C05"] = _verdict(
-            {"whole": criteria.never_escapes(depth5["update"], top5, left)},
-            f"{_setting(depth5)}: top mean {_span(_at(depth5['update'], top5, 3 * left))} "
-            f"at 3 times depth 4's escape time (depth 4's own: "
-            f"{_span(_at(update, top, 3 * left))}); cost below {criteria.LEARNS:.2f} nats: "
-            f"{_when(left5)} in {depth5['update'][-1]:,} updates (depth 4: {_when(left)})",
-        )
-    if frozen is not None:
-        pushed = criteria.weights_pushed_out(update, depth4["logit_weight_rms"], depth4["cost"])
-        lowest = criteria.at_lowest_top(frozen["activation_mean"])[:, -1]
-        verdicts["C06"] = _verdict(
-            criteria.biases_first(depth4, frozen),
-            f"{setting}: W h down 5-fold {_when(pushed)}; with output biases held at 0 "
-            f"the lowest top mean is {_span(lowest)}",
-        )
-    return verdicts
-
-
 def ledger(load=None):
     """Return every claim with its verdict, computed from the shipped results.
 
     Parameters
     ----------
-    load : callable, name -> recorded training or None, optional
-        Where to look for the results of `SHIPPED`; by default the package's own. A claim whose
-        result is missing is "not measured yet".
+    load : callable, name -> training.History or None, optional
+        Where to look for results by name; by default the package's own. A claim whose result is
+        missing is "not measured yet".
 
     Returns
     -------
     list of (Claim, Verdict), in the order of `CLAIMS`
     """
-    recorded = {part: (load or _shipped)(name) for part, name in SHIPPED.items()}
-    verdicts = sigmoid_verdicts(**recorded) if recorded["depth4"] is not None else {}
-    return [(claim, verdicts.get(claim.id, Verdict())) for claim in CLAIMS]
+    found = {}
+    for judge, names in verdicts.SOURCES:
+        first, *others = map(load or _shipped, names)
+        if first is not None:
+            found |= judge(first, *others)
+    return [(claim, found.get(claim.id, verdicts.Verdict())) for claim in CLAIMS]
 
 
 def _shipped(name):
     if name not in results.names():
         return None
     return training.History.load(results.FOLDER / f"{name}.npz")
-
-
-def _verdict(parts, evidence):
-    seeds = len(next(iter(parts.values())))
-    answers = {name: tuple(bool(yes) for yes in part) for name, part in parts.items()}
-    return Verdict(decide(parts), evidence, seeds, answers)
-
-
-def _at(update, values, times):
-    """Each run's value (T, R) at its own time (R,), interpolated; NaN beyond the recording."""
-    columns = zip(values.T, times, strict=True)
-    return np.array([np.interp(t, update, run, right=np.nan) for run, t in columns])
-
-
-def _span(values):
-    """Write the smallest and the largest of the values over seeds; say how many have none."""
-    values = np.asarray(values, dtype=float)
-    known = values[np.isfinite(values)]
-    if known.size == 0:
-        return "never"
-    low, high = (_number(value) for value in (known.min(), known.max()))
-    text = low if low == high else f"{low} to {high}"
-    missing = values.size - known.size
-    return f"{text} ({missing} of {values.size} never)" if missing else text
-
-
-def _when(updates):
-    text = _span(updates)
-    return text if text == "never" else f"at update {text}"
-
-
-def _number(value):
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
-
-
-def _setting(history):
-    """Name width, depth, rate and seeds of a recorded training."""
-    mean = history["activation_mean"]
-    words = [f"Depth {mean.shape[2]}"]
-    config = history.config
-    if "model" in config:
-        words.append(f"width {config['model']['sizes'][1]}")
-    if "learning_rate" in config:
-        rates = np.unique(config["learning_rate"])
-        words.append("rate " + ", ".join(f"{rate:g}" for rate in rates))
-    words.append(f"{mean.shape[1]} seeds")
-    return ", ".join(words)
 
 
 # ---------------------------------------------------------------- showing the ledger
@@ -252,13 +64,13 @@ def scoreboard(entries, page="claims.html"):
     entries : list of (Claim, Verdict), from `ledger`
     page : str, the address of the page that holds `table`
     """
-    counts = {name: sum(v.verdict == name for _, v in entries) for name in VERDICTS}
+    counts = {name: sum(v.verdict == name for _, v in entries) for name in verdicts.VERDICTS}
     summary = "".join(
         f'<li class="{style}"><strong>{counts[name]}</strong> {name}</li>'
-        for name, style in VERDICTS.items()
+        for name, style in verdicts.VERDICTS.items()
     )
     chips = "".join(
-        f'<li><a class="{VERDICTS[v.verdict]}" href="{page}#{c.id.lower()}" '
+        f'<li><a class="{verdicts.VERDICTS[v.verdict]}" href="{page}#{c.id.lower()}" '
         f'title="{html.escape(c.statement)}">{c.id}<span class="visually-hidden">: {v.verdict}'
         "</span></a></li>"
         for c, v in entries
@@ -298,9 +110,9 @@ def table(entries, lessons="../lessons"):
 
 
 def _row(claim, verdict, lessons):
-    found = f'<strong class="{VERDICTS[verdict.verdict]}">{verdict.verdict}</strong>'
+    found = f'<strong class="{verdicts.VERDICTS[verdict.verdict]}">{verdict.verdict}</strong>'
     if verdict.provisional:
-        found += f" provisional: {verdict.seeds} of {SEEDS} seeds"
+        found += f" provisional: {verdict.seeds} of {verdict.asked} seeds"
     if len(verdict.parts) > 1:
         parts = (f"({name}) in {sum(yes)}" for name, yes in verdict.parts.items())
         found += f"<br>Holds {', '.join(parts)} of {verdict.seeds} seeds."
@@ -319,6 +131,8 @@ def _row(claim, verdict, lessons):
 
 # ---------------------------------------------------------------- the claims
 _SIGMOID = "03_watch_the_sigmoid_saturate"
+_SIGNAL = "08_see_the_signal_at_initialisation"
+_JACOBIAN = "09_monitor_the_jacobian"
 
 CLAIMS = (
     Claim(
@@ -414,6 +228,7 @@ CLAIMS = (
         "tanh at initialisation: activations shrink layer by layer under standard weights, and "
         "hold under normalized ones.",
         "sd5/sd1: (a) standard at most .2; (b) normalized at least .8 (P: at least .5).",
+        _SIGNAL,
     ),
     Claim(
         "C14",
@@ -422,12 +237,14 @@ CLAIMS = (
         "weights, and hold under normalized ones.",
         "sd of dC/ds, layer 1/layer 5: (a) standard at most .2; (b) normalized .8 to 1.25 "
         "(P: .5 to 2).",
+        _SIGNAL,
     ),
     Claim(
         "C15",
         "Section 4.2, Fig. 8, Eq. (14)",
         "tanh at initialisation: weight gradients are about equal in every layer, under both.",
         "Hidden layers, largest/smallest sd at most 1.25 under both (P: 2).",
+        _SIGNAL,
     ),
     Claim(
         "C16",
@@ -435,6 +252,7 @@ CLAIMS = (
         "The mean singular value of the Jacobians is about .5 with standard and .8 with "
         "normalized weights.",
         "Average over layers in .45 to .55 and in .75 to .85.",
+        _JACOBIAN,
     ),
     Claim(
         "C17",
@@ -514,6 +332,7 @@ CLAIMS = (
         "Section 4.2.2",
         "The mean singular value equals the volume ratio and the variance ratio.",
         "Geometric mean and variance ratio within 10 % of the mean (expected: not reproduced).",
+        _JACOBIAN,
     ),
     Claim(
         "C29",

@@ -20,8 +20,8 @@ LAYERS = [
     {"instruments", "jacobian"},
     {"training"},
     {"pretraining", "second_order", "baselines"},
-    {"sweeps"},
-    {"experiments", "criteria"},
+    {"sweeps", "criteria"},
+    {"experiments", "verdicts"},
     {"claims", "report", "checks"},
     {"widgets", "classroom", "__main__"},
 ]

@@ -1,0 +1,312 @@
+"""Verdicts: what recorded results say about the claims, by the ledger's rule, with the numbers.
+
+`criteria` has each criterion as a function that answers yes or no for every seed; `decide` turns
+the answers into a verdict. T are recorded steps, R runs (one per seed), L hidden layers.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from course_lib import criteria
+
+SEEDS = 5  # what a verdict on a training asks for; with fewer it is provisional
+NETWORKS = 20  # what one on networks at initialisation asks for
+
+# Verdict: the words shown, and the style-sheet class.
+VERDICTS = {
+    "reproduced": "verdict-reproduced",
+    "partly": "verdict-partly",
+    "not reproduced": "verdict-not",
+    "not measured yet": "verdict-open",
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the shipped results say about a claim.
+
+    Attributes
+    ----------
+    verdict : str, a key of `VERDICTS`
+    evidence : str, the numbers, with width, rate and seeds
+    seeds : int, or networks at initialisation
+    parts : dict, the name of each part of the criterion to a tuple of bool, one per seed
+    asked : int, how many seeds a verdict asks for
+    """
+
+    verdict: str = "not measured yet"
+    evidence: str = ""
+    seeds: int = 0
+    parts: dict = field(default_factory=dict)
+    asked: int = SEEDS
+
+    @property
+    def provisional(self):
+        """Whether it rests on fewer seeds than a verdict asks for."""
+        return 0 < self.seeds < self.asked
+
+
+def decide(parts, limit=None):
+    """Apply the ledger's rule to the answers per seed.
+
+    Parameters
+    ----------
+    parts : dict, name to (R,) bool
+        The lettered parts of the criterion; one entry if it has none.
+    limit : (R,) bool, optional
+        Whether the wider limit for "partly" (P) holds, where the criterion names one.
+
+    Returns
+    -------
+    str
+        "reproduced" if all parts hold in every seed; "partly" if they do in most seeds, or one
+        lettered part does in every seed, or the wider limit does; else "not reproduced".
+    """
+    answers = np.array([np.atleast_1d(part) for part in parts.values()], dtype=bool)
+    if answers.size == 0:
+        return "not measured yet"
+    whole = answers.all(axis=0)
+    if whole.all():
+        return "reproduced"
+    a_part = answers.all(axis=1).any()
+    if whole.mean() > 0.5 or a_part or (limit is not None and np.all(limit)):
+        return "partly"
+    return "not reproduced"
+
+
+def _verdict(parts, evidence, limit=None, asked=SEEDS):
+    seeds = len(next(iter(parts.values())))
+    answers = {name: tuple(bool(yes) for yes in part) for name, part in parts.items()}
+    return Verdict(decide(parts, limit), evidence, seeds, answers, asked)
+
+
+# ---------------------------------------------------------------- the sigmoid's story
+def sigmoid_verdicts(depth4, depth5=None, frozen=None):
+    """Judge C01 to C06 on recorded sigmoid trainings; run r has the same seed in each.
+
+    Parameters
+    ----------
+    depth4, depth5 : training.History
+        With `update`, `activation_mean` and `cost`, and for depth 4 `activation_saturated` and
+        `logit_weight_rms`.
+    frozen : training.History
+        Depth 4 with output biases held at 0.
+
+    Returns
+    -------
+    dict, claim id to `Verdict`; without depth5 or frozen there is no C05 or C06
+    """
+    update, mean = depth4["update"], depth4["activation_mean"]
+    top = mean[:, :, -1]
+    marks = criteria.escape(update, top)
+    setting = _setting(depth4)
+    lowest = criteria.at_lowest_top(mean)
+    others = lowest[:, :-1].mean(axis=0)
+    share = depth4["activation_saturated"][:, :, 0]
+    left = criteria.leaves_plateau(update, depth4["cost"])
+    verdicts = {
+        "C01": _verdict(
+            {"whole": criteria.top_layer_driven_to_zero(update, mean)},
+            f"{setting}: below 0.1 from update {_span(marks.fall)}; "
+            f"lowest mean {_span(lowest[:, -1])}",
+        ),
+        "C02": _verdict(
+            criteria.others_above_half(mean),
+            f"{setting}: layers 1 to {len(others)} at {', '.join(f'{m:.2f}' for m in others)} "
+            "(mean over seeds)",
+        ),
+        "C03": _verdict(
+            criteria.plateau_and_escape(update, top),
+            f"{setting}: below 0.1 for {_span(marks.plateau)} updates, "
+            f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
+            f"{_when(marks.escape)}",
+        ),
+        "C04": _verdict(
+            criteria.first_layer_saturates(update, share, left),
+            f"{setting}: share of layer 1 outside [.05, .95] "
+            f"{_span(_at(update, share, left / 2))} at half, "
+            f"{_span(_at(update, share, 2 * left))} at twice the escape time "
+            f"(cost below {criteria.LEARNS:.2f} nats {_when(left)}), "
+            f"{_span(share[-1])} at the end",
+        ),
+    }
+    if depth5 is not None:
+        # Where depth 4 leaves its plateau with a mean below 0.1, the criterion alone would hold for
+        # it too: the cost tells the two apart.
+        top5 = depth5["activation_mean"][:, :, -1]
+        left5 = criteria.leaves_plateau(depth5["update"], depth5["cost"])
+        verdicts["C05"] = _verdict(
+            {"whole": criteria.never_escapes(depth5["update"], top5, left)},
+            f"{_setting(depth5)}: top mean {_span(_at(depth5['update'], top5, 3 * left))} "
+            f"at 3 times depth 4's escape time (depth 4's own: "
+            f"{_span(_at(update, top, 3 * left))}); cost below {criteria.LEARNS:.2f} nats: "
+            f"{_when(left5)} in {depth5['update'][-1]:,} updates (depth 4: {_when(left)})",
+        )
+    if frozen is not None:
+        pushed = criteria.weights_pushed_out(update, depth4["logit_weight_rms"], depth4["cost"])
+        lowest = criteria.at_lowest_top(frozen["activation_mean"])[:, -1]
+        verdicts["C06"] = _verdict(
+            criteria.biases_first(depth4, frozen),
+            f"{setting}: W h down 5-fold {_when(pushed)}; with output biases held at 0 "
+            f"the lowest top mean is {_span(lowest)}",
+        )
+    return verdicts
+
+
+def _at(update, values, times):
+    """Each run's value (T, R) at its own time (R,), interpolated; NaN beyond the recording."""
+    columns = zip(values.T, times, strict=True)
+    return np.array([np.interp(t, update, run, right=np.nan) for run, t in columns])
+
+
+def _span(values):
+    """Write the smallest and the largest of the values over seeds; say how many have none."""
+    values = np.asarray(values, dtype=float)
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return "never"
+    low, high = (_number(value) for value in (known.min(), known.max()))
+    text = low if low == high else f"{low} to {high}"
+    missing = values.size - known.size
+    return f"{text} ({missing} of {values.size} never)" if missing else text
+
+
+def _when(updates):
+    text = _span(updates)
+    return text if text == "never" else f"at update {text}"
+
+
+def _number(value):
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def _setting(history):
+    """Name width, depth, rate and seeds of a recorded training."""
+    mean = history["activation_mean"]
+    words = [f"Depth {mean.shape[2]}"]
+    config = history.config
+    if "model" in config:
+        words.append(f"width {config['model']['sizes'][1]}")
+    if "learning_rate" in config:
+        rates = np.unique(config["learning_rate"])
+        words.append("rate " + ", ".join(f"{rate:g}" for rate in rates))
+    words.append(f"{mean.shape[1]} seeds")
+    return ", ".join(words)
+
+
+# ---------------------------------------------------------------- at initialisation
+def signal_verdicts(signal):
+    """Judge C13 to C15 on tanh networks at initialisation.
+
+    Parameters
+    ----------
+    signal : training.History, as `experiments.signal_at_initialisation` makes it
+
+    Returns
+    -------
+    dict, claim id to `Verdict`
+    """
+    sd = _schemes(signal, "activation_std")
+    back = [values[:, :-1] for values in _schemes(signal, "back_propagated_std")]
+    gradient = [values[:, :-1] for values in _schemes(signal, "weight_gradient_std")]
+    setting = _networks(signal, sd)
+    return {
+        "C13": _verdict(
+            criteria.activations_hold(*sd),
+            f"{setting}: sd5/sd1 is {_both(v[:, -1] / v[:, 0] for v in sd)}",
+            limit=_all(criteria.activations_hold(*sd, least=0.5)),
+            asked=NETWORKS,
+        ),
+        "C14": _verdict(
+            criteria.gradients_hold(*back),
+            f"{setting}: layer 1/layer 5 is {_both(v[:, 0] / v[:, -1] for v in back)}",
+            limit=_all(criteria.gradients_hold(*back, factor=2)),
+            asked=NETWORKS,
+        ),
+        "C15": _verdict(
+            {"whole": criteria.weight_gradients_equal(*gradient)},
+            f"{setting}: largest/smallest is "
+            f"{_both(criteria.largest_to_smallest(v) for v in gradient)}",
+            limit=criteria.weight_gradients_equal(*gradient, factor=2),
+            asked=NETWORKS,
+        ),
+    }
+
+
+def jacobian_verdicts(jacobian):
+    """Judge C16 and C28 on the Jacobians of tanh networks at initialisation.
+
+    Parameters
+    ----------
+    jacobian : training.History, as `experiments.jacobian_at_initialisation` makes it
+
+    Returns
+    -------
+    dict, claim id to `Verdict`
+    """
+    mean = _schemes(jacobian, "all_mean")
+    volume = _schemes(jacobian, "all_geometric_mean")
+    variance = _schemes(jacobian, "variance_ratio")
+    setting = _networks(jacobian, mean)
+    same = [criteria.one_number(*parts) for parts in zip(mean, volume, variance, strict=True)]
+    return {
+        "C16": _verdict(
+            {"whole": criteria.mean_singular_values(*mean)},
+            f"{setting}: the average over layers is {_both(v.mean(1) for v in mean)}",
+            asked=NETWORKS,
+        ),
+        "C28": _verdict(
+            {"whole": np.logical_and(*same)},
+            f"{setting}, averages over layers: mean {_both(v.mean(1) for v in mean)}; geometric "
+            f"mean {_both(v.mean(1) for v in volume)}; variance ratio "
+            f"{_both(v.mean(1) for v in variance)}",
+            asked=NETWORKS,
+        ),
+    }
+
+
+def _schemes(history, name):
+    """Return tanh's (R, ...) arrays, standard and normalized, of as many networks as asked for."""
+    tanh = history["activation"].tolist().index("tanh")
+    schemes = history["scheme"].tolist()
+    at = [schemes.index(scheme) for scheme in ("standard", "normalized")]
+    return [np.asarray(history[name][tanh, s, :NETWORKS], dtype=float) for s in at]
+
+
+def _all(parts):
+    return np.all(list(parts.values()), axis=0)
+
+
+def _networks(history, values):
+    networks, depth = values[0].shape
+    return f"Width {history.config['width']}, depth {depth}, {networks} networks"
+
+
+def _both(pair):
+    """Write the mean over networks of each scheme, with its 95 % interval."""
+    standard, normalized = (_interval(values) for values in pair)
+    return f"{standard} standard, {normalized} normalized"
+
+
+def _interval(values):
+    low, high = interval(values)
+    return f"{np.mean(values):.3f} ({low:.3f} to {high:.3f})"
+
+
+def interval(values):
+    """Return the 95 % interval of the mean of (R,) values, R at least 5, by Student's t."""
+    freedom = len(values) - 1
+    z = 1.959964  # and the first terms of t's expansion in 1/freedom: within 2 % from R = 5 on
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    half = t * np.std(values, ddof=1) / np.sqrt(len(values))
+    return np.mean(values) - half, np.mean(values) + half
+
+
+# How verdicts are made: a function, and the names of the shipped results that it takes. Without
+# the first result there is no verdict.
+SOURCES = (
+    (sigmoid_verdicts, ("sigmoid_depth4", "sigmoid_depth5", "sigmoid_depth4_frozen")),
+    (signal_verdicts, ("signal_at_initialisation",)),
+    (jacobian_verdicts, ("jacobian_at_initialisation",)),
+)
