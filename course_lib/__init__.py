@@ -12,7 +12,8 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``instruments``                                     statistics of activations and gradients
 ``jacobian``                                        Jacobians of layers, their singular values
 ``training``                                        one visible loop, and its ``History``
-``experiments``, ``criteria``                       one function per figure; one per claim
+``criteria``                                        one function per claim: what would count
+``experiments``, ``verdicts``                       one function per figure; what was found
 ``claims``, ``report``, ``checks``                  the ledger; a check-up; checks of answers
 ==================================================  ==============================================
 """
