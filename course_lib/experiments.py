@@ -220,7 +220,7 @@ def signal_at_initialisation(scale, checkpoint=None, progress=True):
     training.History
         Arrays (activation, scheme, network, ...) as in `SIGNAL_AXES`; the arrays `activation`,
         `scheme`, `network` (seeds; equal ones draw alike), `layer`, `matrix` name what stands
-        along the axes. `input_square` (input,) is |x|^2/n_0 of each image.
+        along the axes. `input_square` (input,) is ``|x|^2/n_0`` of each image.
     """
     images, labels = shapeset.sample(MONITORED, MONITORED_SEED)
 

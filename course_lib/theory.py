@@ -260,7 +260,7 @@ def propagate(sizes, variances, activation, mean_square, top=1.0):
     Parameters
     ----------
     sizes : n_0 .. n_{d+1};  variances : v_0 .. v_d;  activation : a name of `activations.NAMES`
-    mean_square : array (B,), |x|^2 / n_0 of each input
+    mean_square : array (B,), ``|x|^2 / n_0`` of each input
     top : number or array (B,), mean square of each input's dC/ds^d, over the classes
 
     Returns
