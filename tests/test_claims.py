@@ -228,8 +228,8 @@ def networks(*rows):
 
 def test_c13_compares_the_last_layer_with_the_first():
     parts = criteria.activations_hold(
-        networks(FALLS, FALLS, SHRINKS, [0.3, 0.1, 0.01, 0.01, 0.2]),
-        networks(HOLDS, SHRINKS, HOLDS, [0.3, 0.1, 0.01, 0.01, 0.24]),
+        networks(FALLS, FALLS, SHRINKS, [0.3, 0.01, 0.01, 0.01, 0.07]),
+        networks(HOLDS, SHRINKS, HOLDS, [0.3, 0.01, 0.01, 0.01, 0.25]),
     )
     assert parts["a"].tolist() == [True, True, False, False]
     assert parts["b"].tolist() == [True, False, True, True]
@@ -239,7 +239,7 @@ def test_c13_compares_the_last_layer_with_the_first():
 
 def test_c14_compares_the_first_layer_with_the_last():
     parts = criteria.gradients_hold(
-        networks(FALLS[::-1], FALLS, SHRINKS[::-1], FALLS[::-1]),
+        networks(FALLS[::-1], FALLS, [0.21, 0.1, 0.1, 1, 1], FALLS[::-1]),
         networks(HOLDS[::-1], HOLDS, SHRINKS[::-1], SHRINKS),
     )
     assert parts["a"].tolist() == [True, False, False, True]
@@ -308,7 +308,7 @@ def signal(sd=(FALLS, HOLDS), count=20, width=1000):
         "back_propagated_std": stack(FALLS[::-1], SHRINKS[::-1], [99]),  # the output's: left out
         "weight_gradient_std": stack([1, 1.1, 1, 1, 1], [1, 1, 1.2, 1, 1], [99]),
         "all_mean": stack([0.45, 0.48, 0.49, 0.49, 0.49], [0.7, 0.8, 0.8, 0.8, 0.8]),
-        "all_geometric_mean": stack([0.35] * 5, [0.55] * 5),
+        "all_geometric_mean": stack([0.35] * 5, [0.75] * 5),  # C28 holds for normalized alone
         "variance_ratio": stack([0.33] * 5, [0.78] * 5),
     }
     return History(arrays, {}, {"width": width})
@@ -330,6 +330,7 @@ def test_verdicts_at_initialisation():
         "Width 1000, depth 5, 20 networks: sd5/sd1 is 0.100 (0.100 to 0.100) standard, "
         "0.844 (0.844 to 0.844) normalized"
     )
+    assert "layer 1/layer 5 is 0.100 (0.100 to" in entries["C14"].evidence
     assert "1.100 (1.100 to 1.100) standard, 1.200" in entries["C15"].evidence
     assert "geometric mean 0.350 (0.349 to 0.351) standard" in entries["C28"].evidence
     assert entries["C01"].verdict == "not measured yet"

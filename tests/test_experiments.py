@@ -177,6 +177,14 @@ def test_jacobians_at_initialisation_against_autograd():
     assert (found["all_standard_error"] < 1e-3 * found["all_mean"]).all()
     tanh = found["spectrum"][:, :, :20].mean(-1), found["mean"][0, :, 0, :, 0]
     assert np.allclose(*tanh, rtol=1e-4)
+    first, second = (
+        w[0].double() for w in models.MLP([1024, 20, 20, 9], "tanh", seed=0).weights[:2]
+    )
+    through = torch.autograd.functional.jacobian(
+        lambda x: torch.tanh(torch.tanh(x @ first) @ second), images[0].double()
+    )
+    product = found["product_spectrum"][1, 1, :20]
+    assert np.allclose(product, torch.linalg.svdvals(through), rtol=1e-4)
     assert np.allclose(found["product_spectrum"][:, 0], found["spectrum"][:, 0])
     assert found["input_square"].shape == (4,)
 
