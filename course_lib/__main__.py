@@ -33,7 +33,7 @@ def main(arguments=None):
         print(f"hard-to-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt as stop:
-        print(f"\nhard-to-train: {stop or 'stopped'}", file=sys.stderr)
+        print(f"\nhard-to-train: {str(stop) or 'stopped'}", file=sys.stderr)
         return 130
 
 

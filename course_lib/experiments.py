@@ -397,7 +397,11 @@ def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress):
         return training.History(arrays, axes, settings, storage.provenance())
 
     seeds = tqdm(range(scale.networks), unit=" networks", disable=not progress, file=sys.stderr)
-    parts = _seed_by_seed(one_network, seeds, settings, checkpoint)
+    try:
+        parts = _seed_by_seed(one_network, seeds, settings, checkpoint)
+    except KeyboardInterrupt:
+        then = "goes on after the last finished one" if checkpoint else "starts again"
+        raise KeyboardInterrupt(f"stopped; the same call {then}") from None
     arrays = {name: np.concatenate([part[name] for part in parts], axis=2) for name in axes}
     arrays |= {name: array for name, (array, _) in fixed.items()}
     axes |= {name: names for name, (_, names) in fixed.items()}

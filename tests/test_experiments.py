@@ -201,7 +201,7 @@ def test_networks_that_were_measured_are_kept(signals, tmp_path, monkeypatch):
 
     monkeypatch.setattr(experiments, "signal", failing)
     path = tmp_path / "c.npz"
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="goes on after the last"):
         experiments.signal_at_initialisation(SMALL, checkpoint=path, progress=False)
     found = experiments.signal_at_initialisation(SMALL, checkpoint=path, progress=False)
     assert calls == [0, 0, 0, 1, 1, 1, 2, 2, 2, 2]
@@ -330,6 +330,16 @@ def test_run_refuses_a_wrong_file_before_it_trains(tmp_path, monkeypatch, capsys
     for wrong in (tmp_path / "folder.npz", tmp_path, tmp_path / "out.csv"):
         assert command.main(["run", "race_depth8", "--to", str(wrong)]) == 1
         assert f"ends in .npz, not {wrong}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("stop", "said"), [((), "stopped"), (("after 3 of 9",), "after 3 of 9")])
+def test_a_stop_is_one_line(stop, said, tmp_path, monkeypatch, capsys):
+    def stopped(scale, checkpoint):
+        raise KeyboardInterrupt(*stop)
+
+    monkeypatch.setitem(experiments.EXPERIMENTS, "race_depth8", (stopped, {"quick": TINY}))
+    assert command.main(["run", "race_depth8", "--to", str(tmp_path / "out.npz")]) == 130
+    assert capsys.readouterr().err.splitlines()[-1] == f"hard-to-train: {said}"
 
 
 def test_a_missing_extra_is_one_line(monkeypatch, capsys):
