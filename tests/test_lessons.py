@@ -110,6 +110,17 @@ def test_size(name):
 
 
 @each_lesson
+def test_lines_of_code_are_as_short_as_the_librarys(name):
+    """100 columns where a reader sees the code, 120 where it is folded; asserts are nobody's read."""
+    for cell in jupytext.reads(SOURCES[name], fmt="md:myst").cells:
+        tags = cell.metadata.get("tags", [])
+        if cell.cell_type == "code" and "remove-cell" not in tags:
+            limit = 120 if "hide-input" in tags else 100
+            long = [line for line in cell.source.splitlines() if len(line) > limit]
+            assert not long, "\n".join(long)
+
+
+@each_lesson
 def test_parts(name):
     text = SOURCES[name]
     headings = re.findall(r"^## (.+)$", text, flags=re.M)
