@@ -108,7 +108,7 @@ def singular_values(weight, slope, method="gram"):
     weight : tensor (n_i, n_{i+1});  slope : tensor (B, n_{i+1})
     method : str
         ``"gram"``: square roots of the eigenvalues of D W^T W D (of W D D W^T if n_i is the
-        smaller), about 3 times faster; those below 1e-8 of the largest are lost in rounding.
+        smaller), over twice as fast; those below 1e-8 of the largest are lost in rounding.
         ``"svd"``: of W D itself, right where those matter.
 
     Returns
