@@ -51,7 +51,7 @@ def _results(given):
         size = (results.FOLDER / f"{name}.npz").stat().st_size / 1024
         current = made.get("code_version") == storage.code_version()
         print(
-            f"{name:24} {size:6.0f} kB  {made.get('date', '?')}  {made.get('processor', '?')}"
+            f"{name:26} {size:6.0f} kB  {made.get('date', '?')}  {made.get('processor', '?')}"
             f"{'' if current else '  (the code has changed since)'}"
         )
 
