@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import activations, backprop, jacobian, theory
+from course_lib import activations, backprop, jacobian, results, theory
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -315,6 +315,58 @@ def test_law_of_a_layer_is_that_of_its_slopes():
     linear = theory.layer_law(300, 200, 1 / 300, "linear", 0.4)
     assert linear.mean == pytest.approx(theory.SingularValueLaw(300, 200, 1 / 300).mean, rel=1e-6)
     assert law.mean < linear.mean
+
+
+# ---- at the paper's own size, against what ships: 5 x 1000 units on 300 Shapeset images
+
+FULL = [1024] + 5 * [1000] + [9]
+CASES = [(f, s) for f in ("tanh", "softsign", "sigmoid") for s in ("standard", "normalized")]
+
+
+def at(recorded, f, scheme):
+    """Return where a case stands in a shipped result."""
+    return list(recorded["activation"]).index(f), list(recorded["scheme"]).index(scheme)
+
+
+@pytest.mark.parametrize(("f", "scheme"), CASES)
+def test_recursion_meets_the_networks_that_ship(f, scheme):
+    """Each of 40 networks from its own gradients at the logits: within 2 % + 2 standard errors.
+
+    Over networks only: 300 images count as about 3 independent ones, but all share them.
+    """
+    recorded = results.load("signal_at_initialisation")
+    case = at(recorded, f, scheme)
+    found = {
+        "activation": recorded["activation_std"][case] ** 2,
+        "gradient": recorded["back_propagated_square"][case][:, :-1],
+        "weight gradient": recorded["weight_gradient_square"][case][:, :-1],
+    }
+    v = theory.variances(scheme, FULL)
+    expected = {name: [] for name in found}
+    for top in recorded["top_square"][case].astype(float):
+        signal = theory.propagate(FULL, v, f, recorded["input_square"], top)
+        expected["activation"].append(signal.activation_variance())
+        expected["gradient"].append(signal.gradient.mean(1)[:-1])
+        expected["weight gradient"].append(signal.weight_gradient.mean(1)[:-1])
+    for name, values in found.items():
+        ratio = values / np.array(expected[name])
+        assert ratio.shape == (40, 5)
+        error = ratio.std(0, ddof=1) / math.sqrt(40)
+        assert (abs(ratio.mean(0) - 1) < 0.02 + 2 * error).all(), name
+        assert (error < 0.01).all(), name  # so that the limit is one
+
+
+@pytest.mark.parametrize(("f", "scheme"), CASES)
+def test_law_of_a_layer_meets_the_jacobians_that_ship(f, scheme):
+    """3 networks, 10 inputs: the mean singular value within 1 %, from ``|x|^2`` alone."""
+    recorded = results.load("jacobian_at_initialisation")
+    found = recorded["mean"][at(recorded, f, scheme)][:3]  # (network, layer, input)
+    v = theory.variances(scheme, FULL)
+    t = theory.propagate(FULL, v, f, recorded["input_square"]).pre_activation
+    for i in range(5):
+        tau = theory.slopes(f, t[i]) ** 2
+        law = theory.mean_singular_value(FULL[i], FULL[i + 1], v[i], tau, theory.SHARES)
+        assert found[:, i].mean() == pytest.approx(law.mean(), rel=0.01)
 
 
 # ---- bad input
