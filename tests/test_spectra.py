@@ -27,7 +27,7 @@ def singular_values(fan_in, fan_out, tau, matrices, seed=0):
     return np.linalg.svd(w * np.sqrt(tau), compute_uv=False)
 
 
-def law(fan_in, fan_out, kind):
+def law_of(fan_in, fan_out, kind):
     return spectra.SingularValueLaw(fan_in, fan_out, 1 / fan_in, slope_squares(kind, fan_out))
 
 
@@ -40,7 +40,7 @@ def test_law_holds_on_sampled_matrices(shape, kind):
     matrices each, and a factor of 3 or 4 on top.
     """
     s, n = singular_values(*shape, slope_squares(kind, shape[1]), matrices=4), min(shape)
-    found = law(*shape, kind)
+    found = law_of(*shape, kind)
     assert s.mean() == pytest.approx(found.mean, abs=3 / n)
     assert math.sqrt((s**2).mean()) == pytest.approx(found.rms, abs=4 / n)
     assert (s < 1e-8).mean() == pytest.approx(found.zeros, abs=1e-9)
@@ -96,7 +96,7 @@ def test_general_density_is_marchenko_pasturs_where_slopes_are_equal(fan_in, fan
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_mean_rms_and_zeros_agree_with_the_density(shape, kind):
-    found = law(*shape, kind)
+    found = law_of(*shape, kind)
     angle = np.linspace(0, math.pi, 2_001)
     low, high = found.support
     x = low + (high - low) * (1 - np.cos(angle)) / 2
@@ -127,6 +127,31 @@ def test_scale_comes_out_in_front():
         assert nine == pytest.approx(3 * one, rel=1e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_layer_without_slopes_has_only_zeros(shape):
+    dead = spectra.SingularValueLaw(*shape, 1 / shape[0], [0.0, 0.0])
+    assert (dead.mean, dead.rms, dead.geometric_mean, dead.support) == (0, 0, 0, (0, 0))
+    assert dead.zeros == 1
+    assert dead.density([0.0, 0.5]).tolist() == [0, 0]
+    assert dead.cumulative([-0.1, 0.0, 0.5]).tolist() == [0, 1, 1]
+    assert dead.quantile([0.0, 0.5, 1.0]).tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("absent", [0.0, 9.0])
+def test_slopes_that_do_not_occur_do_not_count(absent):
+    plain = spectra.SingularValueLaw(300, 200, 1 / 300, [1.0, 0.5])
+    other = spectra.SingularValueLaw(300, 200, 1 / 300, [absent, 1.0, 0.5], [0.0, 0.5, 0.5])
+    assert other.geometric_mean == plain.geometric_mean and other.support == plain.support
+    assert other.quantile(0.3) == plain.quantile(0.3)
+
+
+@pytest.mark.parametrize("slopes", [1.0, [1.0, 0.5]])
+def test_there_is_no_density_below_0(slopes):
+    for shape in SHAPES:
+        found = spectra.SingularValueLaw(*shape, 1 / shape[0], slopes)
+        assert found.density([-1.0, -0.1]).tolist() == [0, 0] and found.density(1.0) > 0.1
+
+
 # ---- products
 
 
@@ -153,6 +178,32 @@ def test_product_of_one_factor_is_the_quarter_circle():
     assert one.quantile(share) == pytest.approx(circle.quantile(share), abs=1e-4)
 
 
+@pytest.mark.parametrize("depth", [1, 2, 5, 12, 30])
+def test_shares_of_the_product_law_are_what_its_density_integrates_to(depth):
+    """In steps of log s, 20 decades down to where less than 1e-3 of the values are left."""
+    found = spectra.ProductLaw(depth)
+    start = found.quantile(1e-3)
+    s = np.geomspace(start, found.edge, 200_001)
+    steps = found.density(s) * s
+    integral = np.trapezoid(steps, np.log(s))
+    # The density ends in a root at the edge, which costs the trapezoid rule steps^(-3/2), 1e-8.
+    assert integral == pytest.approx(1 - found.cumulative(start), rel=1e-6)
+    share = np.array([0.0, 1e-9, 0.01, 0.5, 0.999, 1.0])
+    assert found.cumulative(found.quantile(share)) == pytest.approx(share, abs=1e-12)
+    assert found.quantile(1.0) == found.edge and found.quantile(0.0) == 0
+    assert found.cumulative([-1.0, 0.0, 2 * found.edge]).tolist() == [0, 0, 1]
+
+
+def test_a_deep_product_is_no_trouble():
+    """The depth may come out of a numpy array: 16^16 does not fit into its 64 bits."""
+    found = spectra.ProductLaw(np.int64(15))
+    assert found.edge == pytest.approx(math.sqrt(16**16 / 15**15))
+    deep = spectra.ProductLaw(1000)
+    share = np.array([0.2, 0.9, 0.999])
+    assert np.isfinite(deep.density([1e-3, 1.0])).all()
+    assert deep.cumulative(deep.quantile(share))[1:] == pytest.approx(share[1:], abs=1e-12)
+
+
 @pytest.mark.parametrize("depth", [2, 5])
 def test_product_law_holds_on_sampled_products(depth):
     """n = 300, 4 products: means scatter by some 1/n, the logarithm's mean by depth times that."""
@@ -177,15 +228,20 @@ def test_wrong_arguments_are_refused():
         spectra.SingularValueLaw(0, 3, 1.0)
     with pytest.raises(ValueError, match="variance must be above 0, not -1"):
         spectra.mean_singular_value(3, 3, -1, [1.0])
-    for wrong in ([], [-0.1], [math.nan]):
-        with pytest.raises(ValueError, match="slope_square needs at least one value"):
+    for wrong in ([-0.1], [math.nan], [math.inf]):
+        with pytest.raises(ValueError, match="slope_square needs finite values of at least 0"):
             spectra.SingularValueLaw(3, 3, 1.0, wrong)
+    with pytest.raises(ValueError, match=r"K at least 1, not \(0,\)"):
+        spectra.SingularValueLaw(3, 3, 1.0, [])
+    with pytest.raises(ValueError, match=r"shape \(\.\.\., K\), K at least 1, not \(\)"):
+        spectra.mean_singular_value(3, 3, 1.0, 0.5)
     with pytest.raises(ValueError, match=r"slope_square needs shape \(K,\)"):
         spectra.SingularValueLaw(3, 3, 1.0, np.ones((2, 2)))
     with pytest.raises(ValueError, match="add up to 1"):
         spectra.SingularValueLaw(3, 3, 1.0, [0.1, 0.2], shares=[0.5, 0.6])
-    with pytest.raises(ValueError, match="p must lie in 0 to 1"):
-        spectra.ProductLaw(2).quantile(1.5)
-    for wrong in (0, 1.5, None):
+    for law in (spectra.ProductLaw(2), spectra.SingularValueLaw(3, 3, 1.0)):
+        with pytest.raises(ValueError, match="p must lie in 0 to 1"):
+            law.quantile(1.5)
+    for wrong in (0, 1.5, None, True):
         with pytest.raises(ValueError, match="depth must be a whole number"):
             spectra.ProductLaw(wrong)
