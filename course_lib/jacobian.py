@@ -5,9 +5,10 @@ A `weight` here is one run's W^i, shape (n_i, n_{i+1}); a `slope` is the diagona
 B examples, shape (B, n_{i+1}). There are p = min(n_i, n_{i+1}) singular values, and "mean",
 "rms" and "geometric mean" are over these p. Everything is computed in float64.
 
-Which to use: rms and geometric mean are exact and cost next to nothing. For the mean over many
-examples of one layer, `mean_singular_value`. For a spectrum, `singular_values`. For a block of
-anyone's network, `of_module` while its Jacobian fits in memory, `mean_of_module` beyond.
+Which to use: rms and geometric mean are exact and cost next to nothing (the latter where layers do
+not widen). For the mean over many examples of one layer, `mean_singular_value`. For a spectrum,
+`singular_values`. For a block of anyone's network, `of_module` while its Jacobian fits in memory,
+`mean_of_module` beyond.
 """
 
 import hashlib
@@ -56,9 +57,7 @@ def slopes(model, trace, i):
     ValueError
         If there is no such i. (The output layer's softmax has no diagonal D.)
     """
-    whole = isinstance(i, numbers.Integral) and not isinstance(i, bool)
-    if not whole or not 0 <= i < model.depth:
-        raise ValueError(f"i must be a whole number from 0 to {model.depth - 1}, not {i!r}")
+    _check_layer(model, "i", i)
     return model.activation.slope(trace.activations[i + 1])
 
 
@@ -91,6 +90,8 @@ def product(model, trace, first, last, run=0, examples=slice(None)):
     ValueError
         If there are no such layers, or `last` lies below `first`.
     """
+    _check_layer(model, "first", first)
+    _check_layer(model, "last", last)
     if last < first:
         raise ValueError(f"last must be at least first = {first}, not {last}")
     found = matrix(model, trace, first, run, examples)
@@ -143,17 +144,26 @@ def geometric_mean(weight, slope):
 
     The factor per dimension by which the layer scales a volume. Where n_i >= n_{i+1} it is that
     of W times that of f', so one decomposition serves all examples; otherwise each example costs
-    a determinant. 0 where that vanishes. Parameters are as for `singular_values`.
+    one. 0 where fewer than p units have a slope. Parameters are as for `singular_values`.
     """
     weight, slope = _checked(weight, slope)
     if weight.shape[0] >= weight.shape[1]:
-        diagonal = torch.linalg.qr(weight, mode="r").R.diagonal()
-        return (slope.abs().log().mean(1) + diagonal.abs().log().mean()).exp()
-    logs = []
-    for d in slope.split(max(1, CHUNK // weight.numel())):
-        squared = (weight * d.square().unsqueeze(-2)) @ weight.mT
-        logs.append(torch.linalg.slogdet(squared).logabsdet / (2 * len(weight)))
-    return torch.cat(logs).exp()
+        return (slope.abs().log().mean(1) + _log_volume(weight)).exp()
+    found = torch.cat(
+        [
+            _log_volume(d.unsqueeze(-1) * weight.mT).exp()
+            for d in slope.split(max(1, CHUNK // weight.numel()))
+        ]
+    )
+    # What is 0 comes out of the decomposition as a rounding error, and its root is no small number.
+    flat = (slope != 0).sum(1) < len(weight)
+    return torch.where(flat & found.isfinite(), 0.0, found)
+
+
+def _log_volume(matrices):
+    """Mean log of the singular values of matrices (..., m, n), m >= n: their product is |det R|."""
+    factor = torch.linalg.qr(matrices, mode="r").R
+    return factor.diagonal(dim1=-2, dim2=-1).abs().log().mean(-1)
 
 
 def mean_singular_value(weight, slope, tolerance=5e-4):
@@ -241,12 +251,20 @@ def _tangent(weight, slope):
     return arithmetic, torch.stack(features, 1).nan_to_num()
 
 
+def _check_layer(model, what, i):
+    if model.depth == 0:
+        raise ValueError("this network has no hidden layer whose Jacobian could be taken")
+    whole = isinstance(i, numbers.Integral) and not isinstance(i, bool)
+    if not whole or not 0 <= i < model.depth:
+        raise ValueError(f"{what} must be a whole number from 0 to {model.depth - 1}, not {i!r}")
+
+
 def _checked(weight, slope):
     """Return both in float64, or raise ValueError if they do not fit together."""
     for what, value in (("weight", weight), ("slope", slope)):
         if not isinstance(value, torch.Tensor) or value.ndim != 2 or not value.numel():
             shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-            raise ValueError(f"{what} must be a tensor with two axes, not {shape}")
+            raise ValueError(f"{what} must be a tensor with two axes, none empty, not {shape}")
     if slope.shape[1] != weight.shape[1]:
         raise ValueError(
             f"slope has {slope.shape[1]} units; weight {tuple(weight.shape)} has {weight.shape[1]}"
@@ -319,7 +337,7 @@ def of_module(block, x, method="gram"):
         for unit in torch.arange(n_out, device=x.device).split(COPIES):
             copies = example.expand(len(unit), *example.shape).clone().requires_grad_()
             with torch.enable_grad():
-                out = _differentiable(call(copies)).flatten(1)
+                out = _differentiable(call(copies)).reshape(len(unit), -1)
                 picked = out.gather(1, unit.unsqueeze(1)).sum()
             rows.append(torch.autograd.grad(picked, copies)[0].flatten(1))
         values.append(_decompose(torch.cat(rows).double().unsqueeze(0), method)[0])
@@ -369,7 +387,8 @@ def mean_of_module(block, x, probes=1, steps=16, seed=0):
     for _ in range(probes):
         start = torch.randn(sides[2].shape, generator=generator, dtype=torch.float64)
         start = start.to(sides[2])
-        found.append(_quadrature(*_bidiagonalise(*sides[:2], start, min(steps, p))))
+        # p + 1 steps find all p values: the two bounds meet.
+        found.append(_quadrature(*_bidiagonalise(*sides[:2], start, min(steps, p + 1))))
     upper, lower, square = torch.stack(found).mean(0)
     # At a spectrum that reaches down to 0 the lower bound errs twice as much as the upper one.
     values = (2 * upper + lower) / 3
@@ -387,14 +406,13 @@ def _bidiagonalise(first, second, start, steps):
     """
     u, _ = _unit(start)
     v, length = _unit(first(u))
-    diagonal, below = [length], []
+    diagonal, below = [length], start.new_zeros(len(start), 0)
     for _ in range(steps - 1):
         u, length = _unit(second(v) - _times(diagonal[-1], u))
-        below.append(length)
+        below = torch.cat([below, length.unsqueeze(1)], 1)
         v, length = _unit(first(u) - _times(length, v))
         diagonal.append(length)
-    empty = start.new_zeros(len(start), 0)
-    return torch.stack(diagonal, 1).double(), torch.stack([*below, *empty.mT], 1).double()
+    return torch.stack(diagonal, 1).double(), below.double()
 
 
 def _times(factor, vectors):
@@ -403,7 +421,7 @@ def _times(factor, vectors):
 
 def _unit(vectors):
     """Return vectors (B, ...) at unit length, or 0 where they are 0, and their lengths (B,)."""
-    length = torch.linalg.vector_norm(vectors.flatten(1), dim=1)
+    length = torch.linalg.vector_norm(vectors.reshape(len(vectors), -1), dim=1)
     return _times(torch.where(length > 0, 1 / length, 0.0), vectors), length
 
 
@@ -412,22 +430,25 @@ def _quadrature(diagonal, below):
 
     Gauss and, with a node at 0, Gauss-Radau quadrature of the square root over the spectrum of
     the squares: its derivatives alternate in sign, so they err to opposite sides. Returns (3, B):
-    the bounds, and the mean square.
+    the bounds, and the mean square; NaN for an example where something is not finite.
     """
     bounds = []
+    bad = ~(diagonal.isfinite().all(1) & below.isfinite().all(1))  # LAPACK refuses these
+    diagonal = torch.where(bad.unsqueeze(1), 0.0, diagonal)
+    below = torch.where(bad.unsqueeze(1), 0.0, below)
     for last in (diagonal[:, -1:], torch.zeros_like(diagonal[:, -1:])):
         bidiagonal = torch.diag_embed(torch.cat([diagonal[:, :-1], last], 1))
         bidiagonal = bidiagonal + torch.diag_embed(below, -1)
         vectors, nodes, _ = torch.linalg.svd(bidiagonal)
         bounds.append((vectors[:, 0].square() * nodes).sum(1))
-    return torch.stack([*bounds, diagonal[:, 0].square()])
+    return torch.where(bad, math.nan, torch.stack([*bounds, diagonal[:, 0].square()]))
 
 
 def _frozen(block, x):
     """Return the block as a function of its input alone, with copies of its state, and block(x)."""
     if not isinstance(block, torch.nn.Module):
         raise ValueError(f"block must be an nn.Module, not {type(block).__name__}")
-    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 2 or not len(x):
+    if not isinstance(x, torch.Tensor) or not x.is_floating_point() or x.ndim < 2 or not x.numel():
         what = f"{tuple(x.shape)} {x.dtype}" if isinstance(x, torch.Tensor) else type(x).__name__
         raise ValueError(f"x must be a floating-point tensor of shape (B, ...), not {what}")
     for name, child in block.named_modules():
@@ -444,11 +465,14 @@ def _frozen(block, x):
 
     with torch.no_grad():
         y, alone = call(x), call(x[:1])
-    if not isinstance(y, torch.Tensor) or not y.is_floating_point() or len(y) != len(x):
-        what = tuple(y.shape) if isinstance(y, torch.Tensor) else type(y).__name__
+    sound = isinstance(y, torch.Tensor) and y.is_floating_point() and y.ndim and y.numel()
+    if not sound or len(y) != len(x):
+        what = f"{tuple(y.shape)} {y.dtype}" if isinstance(y, torch.Tensor) else type(y).__name__
         raise ValueError(f"block must return one tensor with {len(x)} examples, not {what}")
-    slack = 10 * torch.finfo(y.dtype).eps ** 0.5 * float(y[:1].abs().max())
-    if not torch.allclose(y[:1], alone, rtol=0, atol=slack, equal_nan=True):
+    first, alone = y[0].flatten(), alone.flatten()
+    slack = 10 * torch.finfo(y.dtype).eps ** 0.5 * float(first.nan_to_num(0, 0, 0).abs().max())
+    same = first.shape == alone.shape
+    if not same or not torch.allclose(first, alone, rtol=0, atol=slack, equal_nan=True):
         raise ValueError(
             "the block's output for an example changes with the other examples or by chance, "
             "so that no example has a Jacobian of its own"
@@ -496,7 +520,8 @@ class Monitor:
         name="jacobian",
     ):
         if not isinstance(images, torch.Tensor) or images.ndim != 2 or not len(images):
-            what = tuple(images.shape) if isinstance(images, torch.Tensor) else type(images)
+            given = isinstance(images, torch.Tensor)
+            what = tuple(images.shape) if given else type(images).__name__
             raise ValueError(f"monitored images need shape (B, n_0), not {what}")
         if not torch.isfinite(images).all():
             raise ValueError("the monitored images hold values that are not finite (NaN or inf)")
@@ -536,6 +561,7 @@ class Monitor:
 
     def measure(self, model):
         """Return {quantity: array (R, d)}, each the mean over the examples."""
+        _check_layer(model, "i", 0)
         trace = model(self.images.to(model.weights[0]))
         out = {quantity: np.empty((model.runs, model.depth)) for quantity in self.quantities}
         for i in range(model.depth):

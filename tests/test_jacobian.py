@@ -67,6 +67,20 @@ def test_layers_that_are_not_there_are_refused():
     assert jacobian.slopes(model, trace, np.int64(1)).shape == (2, 2, 6)
     with pytest.raises(ValueError, match="at least first = 2, not 1"):
         jacobian.product(model, trace, 2, 1)
+    for first, last in ((0, 3), (0, 1.0), ("0", 1)):
+        with pytest.raises(ValueError, match="(first|last) must be a whole number from 0 to 2"):
+            jacobian.product(model, trace, first, last)
+
+
+def test_a_network_without_hidden_layers_has_no_jacobians():
+    model = network(sizes=[7, 3])
+    x = inputs(2)
+    for measure in (
+        lambda: jacobian.slopes(model, model(x), 0),
+        lambda: jacobian.Monitor(x, None, instruments.every(1)).measure(model),
+    ):
+        with pytest.raises(ValueError, match="this network has no hidden layer"):
+            measure()
 
 
 # ---------------------------------------------------------------- exact values
@@ -125,16 +139,28 @@ def test_one_example_that_is_not_finite_does_not_spoil_the_others(method, shape)
 def test_a_unit_without_slope_leaves_no_volume():
     slope = torch.tensor([[1.0, 0.0, 0.5], [1.0, 0.5, 0.5]])
     assert (jacobian.geometric_mean(inputs(4, 3), slope) > 0).tolist() == [False, True]
-    # With more units than inputs one of them can be spared.
+    # With more units than inputs one of them can be spared, but not two.
     assert (jacobian.geometric_mean(inputs(2, 3), slope) > 0).all()
+    few = (torch.arange(60) < torch.tensor([[39], [40]])).double()
+    assert (jacobian.geometric_mean(inputs(40, 60), few) > 0).tolist() == [False, True]
+    assert jacobian.geometric_mean(math.nan * inputs(40, 60), few).isnan().all()
+
+
+def test_the_geometric_mean_survives_saturation():
+    """Slopes over 9 decades: rounding errors are 1e-16 of the largest, 1e-7 of the smallest."""
+    slope = torch.exp(-20 * inputs(5, 60).abs().clamp(max=1))
+    for weight in (inputs(40, 60), inputs(60, 60)):
+        values = jacobian.singular_values(weight, slope, "svd")
+        found = jacobian.geometric_mean(weight, slope)
+        torch.testing.assert_close(found, values.log().mean(1).exp(), rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize(
     ("weight", "slope", "words"),
     [
         (torch.ones(3), torch.ones(2, 3), "weight must be"),
-        (torch.ones(3, 3), [1.0], "slope must be a tensor with two axes, not list"),
-        (torch.ones(3, 3), torch.ones(0, 3), "slope must be"),
+        (torch.ones(3, 3), [1.0], "slope must be a tensor with two axes, none empty, not list"),
+        (torch.ones(3, 3), torch.ones(0, 3), "two axes, none empty, not \\(0, 3\\)"),
         (torch.ones(3, 4), torch.ones(2, 3), "slope has 3 units; weight \\(3, 4\\) has 4"),
     ],
 )
@@ -334,6 +360,47 @@ def test_a_block_agrees_with_the_layer_of_ours():
     )
 
 
+class Squeezed(nn.Module):
+    """One output, and no axis for it."""
+
+    def forward(self, x):
+        return torch.tanh(x).sum(1).squeeze()
+
+
+def test_a_block_may_have_one_output():
+    x = inputs(4, 3)
+    expected = (1 - torch.tanh(x).square()).norm(dim=1, keepdim=True)
+    torch.testing.assert_close(jacobian.of_module(Squeezed(), x), expected)
+    for steps in (2, 16):
+        found = jacobian.mean_of_module(Squeezed(), x, steps=steps)
+        torch.testing.assert_close(found.per_example, expected[:, 0])
+        assert found.standard_error < 1e-9
+    rough = jacobian.mean_of_module(Squeezed(), x, steps=1)  # its bounds: 0 and the value
+    assert abs(rough.value - expected.mean()) < rough.standard_error
+
+
+class Cut(nn.Module):
+    """The derivative of a root is not finite at 0."""
+
+    def forward(self, x):
+        return x.sqrt() @ torch.ones(3, 2, dtype=x.dtype)
+
+
+def test_an_example_without_a_finite_jacobian_does_not_spoil_the_others():
+    x = inputs(4, 3).abs()
+    whole = jacobian.of_module(Cut(), x)
+    x[1] = 0
+    exact = jacobian.of_module(Cut(), x)
+    found = jacobian.mean_of_module(Cut(), x)
+    assert exact[1].isnan().all() and torch.equal(exact[[0, 2, 3]], whole[[0, 2, 3]])
+    assert found.per_example.isnan().tolist() == [False, True, False, False]
+    assert math.isnan(found.value) and math.isnan(found.standard_error)
+    spoilt = nn.Linear(3, 2, dtype=torch.float64)
+    nn.init.constant_(spoilt.weight, math.nan)
+    assert jacobian.of_module(spoilt, x).isnan().all()
+    assert math.isnan(jacobian.mean_of_module(spoilt, x).value)
+
+
 @pytest.mark.parametrize("name", list(blocks()))
 def test_the_estimate_for_a_block_is_as_good_as_it_says(name):
     block, x = blocks()[name]
@@ -435,6 +502,11 @@ def test_the_block_is_left_as_it_was(measure):
     handle.remove()
 
 
+class Total(nn.Module):
+    def forward(self, x):
+        return x.sum()
+
+
 class Noisy(nn.Module):
     def forward(self, x):
         return x + torch.rand(x.shape)
@@ -454,6 +526,9 @@ class Noisy(nn.Module):
         (Noisy(), torch.ones(1, 3), "or by chance"),
         (nn.LSTM(3, 2, batch_first=True), torch.ones(2, 4, 3), "one tensor .* not tuple"),
         (nn.Flatten(0), torch.ones(2, 3), "with 2 examples, not \\(6,\\)"),
+        (nn.Flatten(0), torch.ones(2), "shape \\(B, ...\\), not \\(2,\\)"),
+        (nn.Identity(), torch.ones(2, 0), "not \\(2, 0\\)"),
+        (Total(), torch.ones(2, 3), "with 2 examples, not \\(\\) torch.float32"),
     ],
 )
 def test_blocks_without_jacobians_are_refused(measure, block, x, words):
@@ -582,6 +657,7 @@ def test_a_run_that_diverges_is_recorded_as_not_a_number():
     [
         (dict(images=torch.ones(3)), "shape \\(B, n_0\\), not \\(3,\\)"),
         (dict(images=torch.full((2, 7), math.nan)), "not finite"),
+        (dict(images=[[1.0]]), "shape \\(B, n_0\\), not list"),
         (dict(schedule=5), "schedule must be callable"),
         (dict(quantities=("mode",)), "unknown quantity 'mode'; choose from mean, rms"),
         (dict(tolerance=-1), "tolerance must be"),
