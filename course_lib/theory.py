@@ -37,6 +37,7 @@ __all__ = [  # what a reader finds here; the last four are defined in `spectra`
     "equal_width_gradient_variances",
     "equal_width_weight_gradient_variance",
     "gaussian_mean",
+    "slopes",
     "mean_slope",
     "Signal",
     "propagate",
@@ -89,7 +90,7 @@ BOUNDS = {"standard": standard_bound, "normalized": normalized_bound}
 
 def weight_variance(scheme, fan_in, fan_out):
     """Return Var[W] of a scheme of the paper, ``"standard"`` or ``"normalized"``."""
-    if scheme not in BOUNDS:
+    if not isinstance(scheme, str) or scheme not in BOUNDS:
         raise ValueError(f"unknown scheme {scheme!r}; choose one of {', '.join(BOUNDS)}")
     return uniform_variance(BOUNDS[scheme](fan_in, fan_out))
 
@@ -211,15 +212,20 @@ def gaussian_mean(function, variance):
     -------
     array like `variance`
     """
-    s = np.sqrt(np.asarray(variance, dtype=float))[..., None] * NODES
-    return function(torch.from_numpy(s)).numpy() @ SHARES
+    return function(_at_nodes(variance)).numpy() @ SHARES
 
 
 def slopes(activation, variance):
     """Return f'(s) at the nodes of s ~ N(0, variance), (..., 200); their weights are `SHARES`."""
     f = activations.get(activation)
-    s = np.sqrt(np.asarray(variance, dtype=float))[..., None] * NODES
-    return f.slope(f.function(torch.from_numpy(s))).numpy()
+    return f.slope(f.function(_at_nodes(variance))).numpy()
+
+
+def _at_nodes(variance):
+    variance = np.asarray(variance, dtype=float)
+    if not (variance >= 0).all():
+        raise ValueError(f"a variance must be at least 0, not {variance}")
+    return torch.from_numpy(np.sqrt(variance)[..., None] * NODES)
 
 
 def mean_slope(activation, variance):
@@ -270,17 +276,20 @@ def propagate(sizes, variances, activation, mean_square, top=1.0):
     n, v = _layers(sizes, variances)
     f = activations.get(activation)
     q = [np.atleast_1d(np.asarray(mean_square, dtype=float))]
-    if q[0].ndim != 1 or not (q[0] >= 0).all():
+    if q[0].ndim != 1 or not len(q[0]) or not (q[0] >= 0).all():
         raise ValueError(
             f"mean_square needs numbers of at least 0 in shape (B,), not {mean_square}"
         )
+    top = np.asarray(top, dtype=float)
+    if top.shape not in ((), (1,), q[0].shape) or not (top >= 0).all():
+        raise ValueError(f"top needs 1 number of at least 0, or {len(q[0])}, not {top}")
     t, mean = [], []
     for i, variance in enumerate(v):
         t.append(n[i] * variance * q[i])
         if i < len(v) - 1:
             q.append(gaussian_mean(lambda s: f.function(s).square(), t[i]))
             mean.append(gaussian_mean(f.function, t[i]))
-    gradient = [np.broadcast_to(np.asarray(top, dtype=float), q[0].shape)]
+    gradient = [np.broadcast_to(top, q[0].shape)]
     for i in range(len(v) - 2, -1, -1):
         slope_square = slopes(f, t[i]) ** 2 @ SHARES
         gradient.insert(0, slope_square * n[i + 2] * v[i + 1] * gradient[0])
