@@ -135,20 +135,7 @@ def race(scale, depth=8, checkpoint=None, progress=True):
     images, labels = shapeset.sample(10_000, TEST_SEED)
     every = instruments.every(max(1, scale.updates // 100))
     test = instruments.Monitor(images, labels, every, ["error", "cost"])
-
-    def one_seed(seed, path):
-        return training.train(
-            _pair("tanh", depth, scale.width, seed),
-            shapeset.Stream(scale.batch_size, seed),
-            scale.updates,
-            scale.learning_rates,
-            monitors=[test],
-            checkpoint=path,
-            progress=progress,
-        )
-
-    settings = asdict(scale) | {"depth": depth}
-    return training.History.join(_seed_by_seed(one_seed, scale.seeds, settings, checkpoint))
+    return _train_pairs(scale, depth, [test], checkpoint, progress)
 
 
 def jacobian_training(scale, depth=5, checkpoint=None, progress=True):
@@ -174,20 +161,7 @@ def jacobian_training(scale, depth=5, checkpoint=None, progress=True):
         instruments.Monitor(images, labels, schedule, BESIDE_JACOBIANS),
         jacobian.Monitor(images, labels, schedule, ("mean", "rms", "geometric_mean")),
     ]
-
-    def one_seed(seed, path):
-        return training.train(
-            _pair("tanh", depth, scale.width, seed),
-            shapeset.Stream(scale.batch_size, seed),
-            scale.updates,
-            scale.learning_rates,
-            monitors=monitors,
-            checkpoint=path,
-            progress=progress,
-        )
-
-    settings = asdict(scale) | {"depth": depth}
-    history = training.History.join(_seed_by_seed(one_seed, scale.seeds, settings, checkpoint))
+    history = _train_pairs(scale, depth, monitors, checkpoint, progress)
     for name, array in history.arrays.items():
         if array.dtype == np.float64:  # seven digits will do, and halve the file
             history.arrays[name] = array.astype(np.float32)
@@ -202,6 +176,24 @@ BESIDE_JACOBIANS = (
     "cost",
     "error",
 )
+
+
+def _train_pairs(scale, depth, monitors, checkpoint, progress):
+    """Train tanh networks from both initialisations, stacked, seed by seed, and join them."""
+
+    def one_seed(seed, path):
+        return training.train(
+            _pair("tanh", depth, scale.width, seed),
+            shapeset.Stream(scale.batch_size, seed),
+            scale.updates,
+            scale.learning_rates,
+            monitors=monitors,
+            checkpoint=path,
+            progress=progress,
+        )
+
+    settings = asdict(scale) | {"depth": depth, "monitors": [m.config for m in monitors]}
+    return training.History.join(_seed_by_seed(one_seed, scale.seeds, settings, checkpoint))
 
 
 # ---------------------------------------------------------------- at initialisation
@@ -398,7 +390,7 @@ def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress):
 
     seeds = tqdm(range(scale.networks), unit=" networks", disable=not progress, file=sys.stderr)
     try:
-        parts = _seed_by_seed(one_network, seeds, settings, checkpoint)
+        parts = _seed_by_seed(one_network, seeds, settings | {"arrays": list(axes)}, checkpoint)
     except KeyboardInterrupt:
         then = "goes on after the last finished one" if checkpoint else "starts again"
         raise KeyboardInterrupt(f"stopped; the same call {then}") from None
@@ -423,7 +415,10 @@ def _per_layer(tensors, statistic):
 
 # ---------------------------------------------------------------- seed by seed
 def _seed_by_seed(one_seed, seeds, settings, checkpoint):
-    """Return the seeds' histories, each kept beside `checkpoint` once finished, until `tidy`."""
+    """Return the seeds' histories, each kept beside `checkpoint` once finished, until `tidy`.
+
+    `settings` name the files: they must tell this experiment from any other.
+    """
     if checkpoint is None:
         return [one_seed(seed, None) for seed in seeds]
     checkpoint = pathlib.Path(checkpoint)

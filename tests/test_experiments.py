@@ -170,7 +170,7 @@ def test_jacobians_at_initialisation_against_autograd():
                 assert np.isclose(found[name][1, 0, 2, i, x], value, rtol=1e-4), name
     below, above = (trace.activations[i].double().var(correction=0) for i in (1, 2))
     assert np.isclose(found["variance_ratio"][1, 0, 2, 1], float(above / below), rtol=1e-5)
-    # Over all images: within 4 standard errors of the first four would be chance; the rms is exact.
+    # Over all images the rms is exact; the mean is an estimate, tested with `jacobian`.
     slope = model.activation.slope(trace.activations[2])[0].double()
     rms = (slope.square() @ model.weights[1][0].double().square().sum(0) / 20).sqrt().mean()
     assert np.isclose(found["all_rms"][1, 0, 2, 1], float(rms), rtol=1e-5)
@@ -208,6 +208,15 @@ def test_networks_that_were_measured_are_kept(signals, tmp_path, monkeypatch):
     assert all(np.array_equal(found[name], signals[name]) for name in signals.arrays)
     experiments.tidy(path)
     assert not list(tmp_path.iterdir())
+
+
+def test_files_of_another_experiment_are_not_taken_for_its_own(tmp_path):
+    scale, path = experiments.Scale(8, 20, (0.03,), (5,)), tmp_path / "c.npz"
+    one = dict(checkpoint=path, progress=False)
+    assert "jacobian_mean" not in experiments.race(scale, depth=2, **one).arrays
+    assert "jacobian_mean" in experiments.jacobian_training(scale, depth=2, **one).arrays
+    assert "all_mean" not in experiments.signal_at_initialisation(SMALL, **one).arrays
+    assert "all_mean" in experiments.jacobian_at_initialisation(SMALL, **one).arrays
 
 
 # ---- what is shipped
@@ -256,14 +265,17 @@ def test_the_present_code_makes_the_shipped_result():
 
 
 def test_the_present_code_makes_the_shipped_signal():
-    """One network: sums of 1,000 float32 products may differ by 1e-5 on another processor."""
+    """One network: sums of 1,000 float32 products may differ by 1e-5 on another processor.
+
+    So may a float16 by its last digit, 1e-3; another network is off by 1e-2 in everything.
+    """
     shipped = results.load("signal_at_initialisation")
     images, labels = shapeset.sample(experiments.MONITORED, experiments.MONITORED_SEED)
     model = models.MLP([1024, *5 * [1000], 9], "sigmoid", scheme="normalized", seed=7)
     for name, value in experiments.signal(model, images, labels).items():
         kept = shipped[name][2, 1, 7]
-        assert np.allclose(value[0], kept, rtol=1e-3, atol=1e-3 * np.abs(kept).max()), name
-        assert not np.array_equal(kept, shipped[name][2, 1, 8])
+        assert np.allclose(value[0], kept, rtol=2e-3, atol=0), name
+        assert not np.allclose(value[0], shipped[name][2, 1, 8], rtol=2e-3, atol=0), name
 
 
 def test_the_present_code_makes_the_shipped_jacobians():

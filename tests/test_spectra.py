@@ -97,7 +97,7 @@ def test_general_density_is_marchenko_pasturs_where_slopes_are_equal(fan_in, fan
 @pytest.mark.parametrize("shape", SHAPES)
 def test_mean_rms_and_zeros_agree_with_the_density(shape, kind):
     found = law_of(*shape, kind)
-    angle = np.linspace(0, math.pi, 2_001)
+    angle = np.linspace(0, math.pi, 1_001)
     low, high = found.support
     x = low + (high - low) * (1 - np.cos(angle)) / 2
     steps = found.density(x) * np.sin(angle) * (high - low) / 2
@@ -180,14 +180,14 @@ def test_product_of_one_factor_is_the_quarter_circle():
 
 @pytest.mark.parametrize("depth", [1, 2, 5, 12, 30])
 def test_shares_of_the_product_law_are_what_its_density_integrates_to(depth):
-    """In steps of log s, 20 decades down to where less than 1e-3 of the values are left."""
+    """In steps of log s, down to where 1e-3 of the values are left."""
     found = spectra.ProductLaw(depth)
     start = found.quantile(1e-3)
-    s = np.geomspace(start, found.edge, 200_001)
-    steps = found.density(s) * s
-    integral = np.trapezoid(steps, np.log(s))
-    # The density ends in a root at the edge, which costs the trapezoid rule steps^(-3/2), 1e-8.
-    assert integral == pytest.approx(1 - found.cumulative(start), rel=1e-6)
+    s = np.geomspace(start, found.edge, 20_001)
+    integral = np.trapezoid(found.density(s) * s, np.log(s))
+    # The trapezoid rule errs most at the edge, where the density ends in a root: by up to 4e-6 at
+    # this many points, and an eighth of it at four times as many.
+    assert integral == pytest.approx(1 - found.cumulative(start), rel=1e-5)
     share = np.array([0.0, 1e-9, 0.01, 0.5, 0.999, 1.0])
     assert found.cumulative(found.quantile(share)) == pytest.approx(share, abs=1e-12)
     assert found.quantile(1.0) == found.edge and found.quantile(0.0) == 0
