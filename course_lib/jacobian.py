@@ -171,7 +171,8 @@ def mean_singular_value(weight, slope, tolerance=5e-4):
 
     Right for the mean over many examples of one layer: 300 examples cost about as much as 9, 20
     or 50 decompositions, the more the more the slopes differ, and all 300 only where most units
-    are saturated. Single examples are right to about 1 %. How it works: `_tangent` in the source.
+    are saturated or a few examples make up most of the mean. Single examples are right to about
+    1 %. How it works: `_tangent` in the source.
 
     Parameters
     ----------
@@ -213,10 +214,17 @@ def mean_singular_value(weight, slope, tolerance=5e-4):
         # the variance of Student's t. So few residuals can be small by luck, so at first a
         # twentieth of the gap is added: what one feature was seen to leave.
         residuals = gap - used[rows] @ (fit @ gap)
-        variance = residuals.square().sum() / (chosen - used.shape[1] - 2)
+        freedom = chosen - used.shape[1] - 2
+        variance = residuals.square().sum() / freedom
         leverage = (used.mean(0) @ fit).square().sum() + 1 / chosen
         form = 0.05 * float((values - tangent).mean()) if first else 0.0
         error = math.hypot(float(variance * leverage) ** 0.5, form)
+        # Where a few examples make up most of the mean: as if residuals grew with the tangent.
+        left = exact.isnan()
+        relative = (residuals / tangent[rows]).nan_to_num().square().sum() / freedom
+        shares = (used[left].sum(0) @ fit * tangent[rows]).square().sum()
+        shares += tangent[left].square().sum()
+        error = max(error, float(relative * shares) ** 0.5 / count)
         if error <= tolerance * value:
             return Estimate(value, error, values)
         chosen *= 3

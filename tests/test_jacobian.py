@@ -223,6 +223,25 @@ def test_estimates_are_as_good_as_they_say():
     assert 0.2 < np.sqrt((scores**2).mean()) < 1.3
 
 
+@pytest.mark.parametrize("kind", ["sizes", "few"])
+def test_examples_of_very_unequal_size_are_not_overlooked(kind):
+    """Slopes over 5 decades between examples, or 5 of 300 that make up nearly all of the mean.
+
+    A regression on the others says nothing of these. Within twice the tolerance, as above.
+    """
+    for seed in range(12):
+        generator = torch.Generator().manual_seed(seed)
+        weight = torch.randn(40, 30, generator=generator, dtype=torch.float64)
+        slope = torch.rand(300, 30, generator=generator, dtype=torch.float64)
+        if kind == "sizes":
+            slope *= torch.exp(-3 * torch.randn(300, 1, generator=generator, dtype=torch.float64))
+        else:
+            slope[:295] *= 1e-3
+            slope[295:] = (slope[295:] < 0.1).double()
+        exact = float(jacobian.singular_values(weight, slope, "svd").mean())
+        assert jacobian.mean_singular_value(weight, slope).value == pytest.approx(exact, rel=1e-3)
+
+
 def test_few_examples_are_decomposed(monkeypatch):
     weight, slope = layer(0)
     exact = jacobian.singular_values(weight, slope).mean(1)
