@@ -2,20 +2,20 @@
 
 Where to look, from the ground up (a module imports only from lines above its own):
 
-==================================================  ==============================================
-``storage``, ``activations``, ``plots``             files, the table of activations, drawing
-``theory``, ``spectra``                             the equations; laws of singular values
-``shapeset``, ``datasets``, ``results``             data we make, data we fetch, results we ship
-``init``                                            the initialisation schemes, Eqs. (1) and (16)
-``models``                                          ``MLP``: dense networks with a run axis
-``backprop``                                        Eqs. (2) and (3) as code
-``instruments``                                     statistics of activations and gradients
-``jacobian``                                        Jacobians of layers, their singular values
-``training``                                        one visible loop, and its ``History``
-``criteria``                                        one function per claim: what would count
-``experiments``, ``verdicts``                       one function per figure; what was found
-``claims``, ``report``, ``checks``                  the ledger; a check-up; checks of answers
-==================================================  ==============================================
+====================================================  ==============================================
+``storage``, ``activations``, ``spectra``, ``plots``  files, activations, singular values, drawing
+``theory``                                            the paper's equations as functions
+``shapeset``, ``datasets``, ``results``               data we make, data we fetch, results we ship
+``init``                                              the initialisation schemes, Eqs. (1) and (16)
+``models``                                            ``MLP``: dense networks with a run axis
+``backprop``                                          Eqs. (2) and (3) as code
+``instruments``                                       statistics of activations and gradients
+``jacobian``                                          Jacobians of layers, their singular values
+``training``                                          one visible loop, and its ``History``
+``criteria``                                          one function per claim: what would count
+``experiments``, ``verdicts``                         one function per figure; what was found
+``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
+====================================================  ==============================================
 """
 
 __version__ = "0.1.0"

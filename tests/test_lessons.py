@@ -111,7 +111,7 @@ def test_size(name):
 
 @each_lesson
 def test_lines_of_code_are_as_short_as_the_librarys(name):
-    """100 columns where a reader sees the code, 120 where it is folded; asserts are nobody's read."""
+    """100 columns where a reader sees the code, 120 where it is folded; no limit where removed."""
     for cell in jupytext.reads(SOURCES[name], fmt="md:myst").cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type == "code" and "remove-cell" not in tags:
