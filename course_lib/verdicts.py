@@ -295,8 +295,13 @@ def _interval(values):
 
 
 def interval(values):
-    """Return the 95 % interval of the mean of (R,) values, R at least 5, by Student's t."""
+    """Return the 95 % interval of the mean of (R,) values by Student's t, R at least 5.
+
+    Of 3 values it is a tenth too short; of one there is none, NaN.
+    """
     freedom = len(values) - 1
+    if freedom < 1:
+        return np.nan, np.nan
     z = 1.959964  # and the first terms of t's expansion in 1/freedom: within 2 % from R = 5 on
     t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     half = t * np.std(values, ddof=1) / np.sqrt(len(values))

@@ -292,6 +292,12 @@ def test_the_interval_is_students(count, t):
     assert (high - low) / 2 == pytest.approx(expected, rel=0.02 if count == 5 else 0.002)
 
 
+def test_one_network_has_no_interval_but_a_verdict():
+    assert np.isnan(verdicts.interval([1.0])).all()
+    single = verdicts.signal_verdicts(signal(count=1))
+    assert single["C13"].provisional and "(nan to nan)" in single["C13"].evidence
+
+
 def signal(sd=(FALLS, HOLDS), count=20, width=1000):
     """Networks alike but for 1 %: tanh stands second, schemes the other way round."""
 
