@@ -132,7 +132,8 @@ def singular_values(weight, slope, method="gram"):
 def root_mean_square(weight, slope):
     """Return the rms of the singular values of W D at each example, (B,): exact, and cheap.
 
-    Their squares sum to the squared Frobenius norm, sum_k f'(s_k)^2 |column k of W|^2.
+    Their squares sum to the squared Frobenius norm: over the units k, f'(s_k)^2 times the squared
+    length of column k of W.
     Parameters are as for `singular_values`.
     """
     weight, slope = _checked(weight, slope)
