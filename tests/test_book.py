@@ -200,8 +200,9 @@ def test_ctrl_c_ends_the_build(tmp_path):
     """The process that builds ends too, and there is no traceback."""
     slow = "import time; print('a Executed notebook in 1 s', flush=True); time.sleep(60)"
     script = f"""
-import sys, pathlib
+import pathlib, signal, sys
 from tools import book
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs with "&"
 folder = pathlib.Path({str(tmp_path)!r})
 print("status", book._run([sys.executable, "-c", {slow!r}], folder, folder / "log"))
 """
