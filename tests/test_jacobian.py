@@ -1,6 +1,8 @@
 """Jacobians against autograd, singular values against LAPACK, estimates against exact values."""
 
 import math
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -644,6 +646,29 @@ def test_histories_with_a_monitor_are_saved_loaded_and_joined(tmp_path):
     _, looser = small(monitors=[both()[0], jacobian.Monitor(*given(), tolerance=0.1)])
     with pytest.raises(ValueError, match="differ in their monitors"):
         training.History.join([one, looser])
+
+
+def test_a_training_that_was_stopped_goes_on_with_its_monitor(tmp_path):
+    _, whole = small()
+    path, pressed = tmp_path / "run.npz", []
+
+    def stop(step):
+        if step == 25 and not pressed:
+            pressed.append(step)
+            os.kill(os.getpid(), signal.SIGINT)
+        return step % 10 == 0
+
+    def monitors():
+        first, second = both()
+        second.schedule = instruments.Schedule("every 10", stop)
+        return [first, second]
+
+    with pytest.raises(KeyboardInterrupt, match="stopped after 26 of 40"):
+        small(monitors=monitors(), checkpoint=path)
+    _, history = small(monitors=monitors(), checkpoint=path)
+    assert history["jacobian_update"].tolist() == [0, 10, 20, 30, 40] and not path.exists()
+    for name in whole.arrays:
+        np.testing.assert_array_equal(history[name], whole[name])
 
 
 def given():
