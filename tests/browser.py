@@ -39,6 +39,11 @@ EQUATIONS = """() => [...document.querySelectorAll(".math")].map((m) => {
     }),
   };
 })"""
+# One can scroll to what lies right of the box, never to what lies left of it.
+CUT_OFF = """() => [...document.querySelectorAll('mjx-container[display="true"]')]
+  .filter((m) => m.scrollLeft === 0 && m.querySelector("svg")
+    .getBoundingClientRect().left < m.getBoundingClientRect().left - 1)
+  .map((m) => m.getAttribute("data-semantic-speech-none"))"""
 PICTURES = """() =>
   [...document.querySelectorAll('img, svg[role="img"], .figure svg, .cell_output svg')]
   .filter((p) => !p.closest('[aria-hidden="true"], mjx-container, button'))
@@ -185,5 +190,6 @@ def visit(context, address):
         page.set_viewport_size(PHONE)
         page.wait_for_timeout(300)  # course.js looks again 150 ms after the last resize
         facts["overflowing"] = page.evaluate(OVERFLOWING)
+        facts["cut off"] = page.evaluate(CUT_OFF)
         facts["axe, phone"] = axe(page, ["scrollable-region-focusable"])
         return {**facts, **page.seen}

@@ -114,6 +114,11 @@ def test_a_phone_need_not_scroll_sideways(visit, page):
 
 
 @every_page
+def test_a_wide_equation_can_be_read_to_its_left_end_on_a_phone(visit, page):
+    assert visit(page)["cut off"] == []
+
+
+@every_page
 @pytest.mark.parametrize("look", ["light", "dark", "phone"])
 def test_axe_finds_nothing_serious(visit, page, look):
     assert visit(page)[f"axe, {look}"] == []
