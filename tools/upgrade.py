@@ -19,8 +19,8 @@ GROUPS = [
     (
         "What the extras name",
         (
-            "anywidget axe-playwright-python ipykernel ipywidgets joblib jupyter-book jupyterlab "
-            "jupyterlab-myst jupytext nbgrader nbval playwright pooch pre-commit pytest "
+            "anywidget axe-playwright-python distributed ipykernel ipywidgets jupyter-book "
+            "jupyterlab jupyterlab-myst jupytext nbgrader nbval playwright pooch pre-commit pytest "
             "pytest-xdist ruff sphinx-exercise sphinx-proof"
         ).split(),
     ),
