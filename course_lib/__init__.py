@@ -11,6 +11,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``backprop``                                          Eqs. (2) and (3) as code
 ``instruments``                                       statistics of activations and gradients
 ``jacobian``                                          Jacobians of layers, their singular values
+``engine``                                            the same steps, many at a time, fast
 ``training``                                          one visible loop, and its ``History``
 ``criteria``                                          one function per claim: what would count
 ``experiments``, ``verdicts``                         one function per figure; what was found

@@ -296,15 +296,21 @@ class Stream:
     def batch(self, k):
         """Images (batch_size, size*size) and labels (batch_size,) of batch k = 0, 1, ..."""
         _whole("k", k, least=0)
-        start, stop = k * self.batch_size, (k + 1) * self.batch_size
+        images, labels = self.batches(k, k + 1)
+        return images[0], labels[0]
+
+    def batches(self, start, stop):
+        """Batches start to stop - 1: images (stop - start, batch_size, size*size) and labels."""
+        place, end = start * self.batch_size, stop * self.batch_size
         parts = []
-        while start < stop:
-            block, offset = divmod(start, BLOCK)
-            part = slice(offset, offset + stop - start)
+        while place < end:
+            block, offset = divmod(place, BLOCK)
+            part = slice(offset, offset + end - place)
             images, labels = self._block(block)
             parts.append((images[part], labels[part]))
-            start += len(labels[part])
-        return tuple(map(torch.cat, zip(*parts, strict=True)))  # a copy: the block stays whole
+            place += len(labels[part])
+        images, labels = map(torch.cat, zip(*parts, strict=True))  # copies: the block stays whole
+        return images.view(stop - start, self.batch_size, -1), labels.view(stop - start, -1)
 
     def _block(self, block):
         if self._kept[0] != block:

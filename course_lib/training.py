@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from course_lib import backprop, storage
+from course_lib import backprop, engine, storage
 
 COST_EVERY = 100  # updates averaged into one entry of ``train_cost``
 SAVE_EVERY = 60.0  # seconds between checkpoints; saving changes no result
@@ -140,6 +140,27 @@ class Minibatches:
         }
 
 
+class PerRun:
+    """Mini-batches of its own for each run of a stack, of equal size.
+
+    Parameters
+    ----------
+    sources : sequence of R data objects, such as `shapeset.Stream`
+    """
+
+    def __init__(self, sources):
+        self.sources = list(sources)
+
+    def batch(self, k):
+        """Return mini-batch k of every run: images (R, B, n_0) and labels (R, B)."""
+        return tuple(map(torch.stack, zip(*(s.batch(k) for s in self.sources), strict=True)))
+
+    @property
+    def config(self):
+        """What determines the batches, for JSON."""
+        return {"runs": [source.config for source in self.sources]}
+
+
 def train(
     model,
     data,
@@ -149,6 +170,7 @@ def train(
     monitors=(),
     checkpoint=None,
     threads=1,
+    kernel="default",
     progress=True,
 ):
     """Train all runs of a model side by side with plain stochastic gradient descent.
@@ -157,13 +179,13 @@ def train(
     ----------
     model : MLP, changed in place;  updates : int, the number of the last update
     data : object with ``batch(k) -> (images, labels)``, such as `shapeset.Stream`, and a dict
-        ``config`` that tells it from other data
+        ``config`` that tells it from other data; images (B, n_0), or (R, B, n_0) from `PerRun`
     learning_rate : float, or sequence of R of them;  cost : a name of `backprop.COSTS`
     monitors : sequence of `instruments.Monitor`
     checkpoint : path of a ``.npz``, optional
         Written once a minute and on Ctrl-C; the same call then goes on from there and ends
         exactly as if it had never stopped. Removed at the end.
-    threads : int, for torch while it trains;  progress : bool, a bar with the time left
+    threads, kernel : as in `engine.settings`;  progress : bool, a bar with the time left
 
     Returns
     -------
@@ -174,13 +196,13 @@ def train(
     ValueError
         If an argument, a mini-batch or the checkpoint does not fit; the message names it.
     KeyboardInterrupt
-        On Ctrl-C, after the current update, with model and checkpoint in agreement.
+        On Ctrl-C, after the current updates, with model and checkpoint in agreement.
     """
-    rule = backprop.cost_named(cost)
+    backprop.cost_named(cost)
     updates, threads = _whole(updates, "updates", 0), _whole(threads, "threads", 1)
     learning_rate = _per_run(learning_rate, model)
     rates = torch.tensor(learning_rate, dtype=torch.float64).to(model.weights[0]).view(-1, 1, 1)
-    _check_batch(model, *data.batch(0))
+    shape = _check_batch(model, *data.batch(0))
     config = storage.plain(
         {
             "model": model.config | {"start": _digest(model.parameters)},
@@ -190,6 +212,7 @@ def train(
             "cost": cost,
             "monitors": [monitor.config for monitor in monitors],
             "threads": threads,
+            "kernel": kernel,
         }
     )
     provenance = storage.provenance() | {"threads": threads}
@@ -197,27 +220,32 @@ def train(
     step = _resume(checkpoint, config, model, records)
     if checkpoint and not step:
         _save(checkpoint, config, provenance, model, records, step)  # can it be written at all?
-    with _threads(threads), _interrupts() as stop, _bar(updates, step, progress) as bar:
-        saved = time.monotonic()
-        while step < updates and not stop.is_set():
-            records.observe(step, model, data)
-            images, labels = data.batch(step)
-            trace = model(images.to(model.weights[0]))
-            labels = labels.to(trace.logits.device)
-            delta = backprop.deltas(model, trace, labels, rule)
-            records.add_cost(rule.values(trace.logits, labels).mean(1))
-            backprop.descend_(model, trace, delta, rates)
-            step += 1
-            bar.update()
-            if checkpoint and time.monotonic() - saved > SAVE_EVERY:
-                _save(checkpoint, config, provenance, model, records, step)
-                saved = time.monotonic()
+    with (
+        engine.settings(threads, kernel),
+        _interrupts() as stop,
+        _bar(updates, step, progress) as bar,
+    ):
+        steps, saved = engine.Engine(model, rates, shape, cost), time.monotonic()
+        try:
+            while step < updates and not stop.is_set():
+                records.observe(step, model, steps, data)
+                until = records.next(step, step + steps.block)
+                costs = steps.advance(*_draw(data, step, until, shape, stop))
+                records.add_costs(costs)
+                step += len(costs)
+                bar.update(len(costs))
+                if checkpoint and time.monotonic() - saved > SAVE_EVERY:
+                    steps.store(model)
+                    _save(checkpoint, config, provenance, model, records, step)
+                    saved = time.monotonic()
+        finally:
+            steps.store(model)
         if step < updates:
             if checkpoint:
                 _save(checkpoint, config, provenance, model, records, step)
             then = f"goes on from {checkpoint}" if checkpoint else "starts again: no checkpoint"
             raise KeyboardInterrupt(f"stopped after {step} of {updates}; the same call {then}")
-        records.observe(step, model, data)
+        records.observe(step, model, steps, data)
     if checkpoint:
         pathlib.Path(checkpoint).unlink(missing_ok=True)
     return History(records.arrays(), records.axes, config, provenance)
@@ -245,26 +273,35 @@ class _Records:
             self.fixed |= monitor.coordinates
         self.lists = {name: [] for name in self.axes if name != "diverged"}
         self.axes |= {name: (name,) for name in self.fixed}
-        self.cost_sum = torch.zeros_like(model.biases[0][:, 0, 0])
+        self.cost_sum = np.zeros(model.runs)
         self.diverged = np.full(model.runs, -1)
 
-    def add_cost(self, costs):
-        self.cost_sum += costs
+    def add_costs(self, costs):
+        for cost in costs.double().cpu().numpy():  # one by one: the same however it was cut
+            self.cost_sum += cost
 
-    def observe(self, step, model, data):
+    def next(self, step, most):
+        """Return the next update after `step`, and at most `most`, at which there is work."""
+        window = (step // COST_EVERY + 1) * COST_EVERY
+        most = min(most, window, self.updates)
+        due = (k for k in range(step + 1, most) if any(m.schedule(k) for m in self.monitors))
+        return next(due, most)
+
+    def observe(self, step, model, steps, data):
+        """Record what is due at `step`; `steps` is the engine, whose weights the model takes."""
         if step and (step % COST_EVERY == 0 or step == self.updates):
-            self._close_window(step, model, data)
-        for monitor in self.monitors:
-            if monitor.schedule(step):
-                self.lists[monitor.prefixed("update")].append(step)
-                for name, value in monitor.measure(model).items():
-                    self.lists[monitor.prefixed(name)].append(value)
+            self._close_window(step, model, steps, data)
+        due = [monitor for monitor in self.monitors if monitor.schedule(step)]
+        if due:
+            steps.store(model)
+        for monitor in due:
+            self.lists[monitor.prefixed("update")].append(step)
+            for name, value in monitor.measure(model).items():
+                self.lists[monitor.prefixed(name)].append(value)
 
-    def _close_window(self, step, model, data):
+    def _close_window(self, step, model, steps, data):
         """Note the mean cost since the last full window, and the runs that diverged in it."""
-        total = self.cost_sum.double().cpu().numpy()
-        finite = [p.flatten(1).isfinite().all(1) for p in model.parameters.values()]
-        lost = ~np.isfinite(total) | ~torch.stack(finite).all(0).cpu().numpy()
+        lost = ~np.isfinite(self.cost_sum) | ~steps.finite().cpu().numpy()
         new = lost & (self.diverged < 0)
         if new.any():
             for k in range((step - 1) // COST_EVERY * COST_EVERY, step):
@@ -272,8 +309,8 @@ class _Records:
             self.diverged[new] = step
         if step % COST_EVERY == 0:
             self.lists["train_update"].append(step)
-            self.lists["train_cost"].append(total / COST_EVERY)
-            self.cost_sum.zero_()
+            self.lists["train_cost"].append(self.cost_sum / COST_EVERY)
+            self.cost_sum = np.zeros_like(self.cost_sum)
 
     def arrays(self):
         """Name to array: what was recorded so far, and the coordinates of fixed axes."""
@@ -311,15 +348,36 @@ def _per_run(learning_rate, model):
 
 
 def _check_batch(model, images, labels):
-    if not len(labels):
+    """Return the shape of the images; raise ValueError unless the mini-batch fits the model."""
+    if not labels.numel():
         raise ValueError("the data gave a mini-batch without examples")
     if images.shape[-1] != model.sizes[0]:
         raise ValueError(
             f"the data has {images.shape[-1]} inputs an example; the model takes {model.sizes[0]}"
         )
+    if images.ndim == 3 and len(images) != model.runs:
+        raise ValueError(f"the data is for {len(images)} runs; the model has {model.runs}")
     if not torch.isfinite(images).all():
         raise ValueError("the training images hold values that are not finite (NaN or inf)")
-    backprop.check_labels(labels, images.shape[-2], model.sizes[-1])
+    each = labels if images.ndim == 3 else labels[None]
+    for own in each:
+        backprop.check_labels(own, images.shape[-2], model.sizes[-1])
+    return images.shape
+
+
+def _draw(data, start, stop, shape, stopped):
+    """Return mini-batches `start` to `stop`, fewer if Ctrl-C comes: (K, *shape), (K, [R,] B)."""
+    if hasattr(data, "batches"):
+        return data.batches(start, stop)
+    drawn = []
+    for k in range(start, stop):
+        drawn.append(data.batch(k))
+        if drawn[-1][0].shape != shape:
+            found, first = tuple(drawn[-1][0].shape), tuple(shape)
+            raise ValueError(f"mini-batch {k} has shape {found}, the first one had {first}")
+        if stopped.is_set():
+            break
+    return tuple(map(torch.stack, zip(*drawn, strict=True)))
 
 
 def _digest(parameters):
@@ -333,7 +391,7 @@ def _digest(parameters):
 def _save(path, config, provenance, model, records, step):
     arrays = {f"parameter/{name}": value.cpu() for name, value in model.parameters.items()}
     arrays |= {f"record/{name}": value for name, value in records.arrays().items()}
-    arrays |= {"step": step, "cost_sum": records.cost_sum.cpu()}
+    arrays |= {"step": step, "cost_sum": records.cost_sum}
     storage.save(path, arrays, config, provenance, compress=False)
 
 
@@ -363,7 +421,7 @@ def _resume(path, config, model, records):
     for name in records.lists:
         records.lists[name] = list(stored[f"record/{name}"])
     records.diverged = stored["record/diverged"]
-    records.cost_sum = torch.from_numpy(stored["cost_sum"]).to(records.cost_sum)
+    records.cost_sum = stored["cost_sum"]
     return int(stored["step"])
 
 
@@ -386,16 +444,6 @@ def _bar(updates, step, progress):
         mininterval=0.5,
         file=sys.stderr,
     )
-
-
-@contextlib.contextmanager
-def _threads(count):
-    before = torch.get_num_threads()
-    torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 @contextlib.contextmanager

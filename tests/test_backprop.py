@@ -123,25 +123,6 @@ def test_cross_entropy_is_in_nats_and_survives_large_logits():
     torch.testing.assert_close(values, expected, rtol=1e-12, atol=0)
 
 
-@pytest.mark.parametrize(("activation", "cost"), EVERY)
-def test_a_step_subtracts_rate_times_gradient(activation, cost):
-    model, x, labels = problem(activation)
-    model.output_bias = [True, False, True]
-    before = {name: value.clone() for name, value in model.parameters.items()}
-    trace = model(x)
-    expected = backprop.gradients(model, trace, labels, cost)
-    rates = torch.tensor([0.5, 2.0, 0.01], dtype=torch.float64).view(-1, 1, 1)
-    rule = backprop.cost_named(cost)
-    backprop.descend_(model, trace, backprop.deltas(model, trace, labels, rule), rates)
-    for i in range(len(model.weights)):
-        assert_equal(before[f"weight_{i}"] - model.weights[i], rates * expected.weights[i])
-        step = rates * expected.biases[i]
-        if i == model.depth:
-            step[1] = 0
-        assert_equal(before[f"bias_{i}"] - model.biases[i], step)
-    assert torch.equal(model.biases[-1][1], before[f"bias_{model.depth}"][1])
-
-
 def test_unknown_cost_lists_the_known():
     model, x, labels = problem("tanh")
     for name in ("mse", None):

@@ -17,7 +17,7 @@ LAYERS = [
     {"init"},
     {"models"},
     {"backprop"},
-    {"instruments", "jacobian"},
+    {"instruments", "jacobian", "engine"},
     {"training"},
     {"pretraining", "second_order", "baselines"},
     {"sweeps", "criteria"},

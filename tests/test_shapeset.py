@@ -484,6 +484,15 @@ def test_batches_in_any_order():
     assert far.shape == (10, 1024)
 
 
+@pytest.mark.parametrize("batch_size", [1, 7, 10, 1500])
+def test_several_batches_at_once_are_the_batches(batch_size):
+    images, labels = shapeset.Stream(batch_size, seed=3).batches(2, 5)
+    assert images.shape == (3, batch_size, 1024) and labels.shape == (3, batch_size)
+    for k in range(3):
+        one = shapeset.Stream(batch_size, seed=3).batch(2 + k)
+        assert torch.equal(images[k], one[0]) and torch.equal(labels[k], one[1])
+
+
 def test_a_batch_may_be_written_to():
     stream = shapeset.Stream(10, seed=16)
     images, labels = stream.batch(0)

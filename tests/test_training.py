@@ -106,8 +106,12 @@ def test_train_cost_is_the_mean_over_a_hundred_batches():
         images, labels = Batches().batch(k)
         trace = twin(images.double())
         costs.append(plain_cost(trace.logits, labels))
-        delta = backprop.deltas(twin, trace, labels, backprop.cost_named("cross_entropy"))
-        backprop.descend_(twin, trace, delta, rates)
+        found = backprop.gradients(twin, trace, labels)
+        for weight, gradient in zip(twin.weights, found.weights, strict=True):
+            weight -= rates * gradient
+        found.biases[-1].mul_(torch.tensor(twin.output_bias).view(-1, 1, 1))
+        for bias, gradient in zip(twin.biases, found.biases, strict=True):
+            bias -= rates * gradient
     assert history["train_update"].tolist() == [100, 200]
     expected = [np.mean(costs[:100], 0), np.mean(costs[100:], 0)]
     np.testing.assert_allclose(history["train_cost"], expected, rtol=1e-9)
@@ -280,20 +284,22 @@ def test_ctrl_c_while_measuring_and_resume_with_the_stopped_model_itself(tmp_pat
     """As when a reader runs the same cell of a notebook again."""
     whole = network()
     expected = train(whole, 60, monitors=monitors())
-    pressed = []
+    measured = []
 
-    def schedule(step):
-        if step in (14, 35) and step not in pressed:
-            pressed.append(step)
-            interrupt()
-        return step % 7 == 0
+    class Pressed(instruments.Monitor):
+        def measure(self, model):
+            measured.append(len(measured))
+            if len(measured) in (3, 6):  # at updates 14 and 35
+                interrupt()
+            return super().measure(model)
 
-    named = instruments.Schedule("every 7", schedule)
+    (watch,) = monitors()
+    watch.__class__ = Pressed
     model, path = network(), tmp_path / "run.npz"
     for step in (15, 36):
         with pytest.raises(KeyboardInterrupt, match=f"stopped after {step} of 60"):
-            train(model, 60, monitors=monitors(named), checkpoint=path)
-    assert_same(train(model, 60, monitors=monitors(named), checkpoint=path), expected)
+            train(model, 60, monitors=[watch], checkpoint=path)
+    assert_same(train(model, 60, monitors=[watch], checkpoint=path), expected)
     assert same_weights(model, whole)
 
 
@@ -456,6 +462,20 @@ def test_history_round_trip(tmp_path):
         training.History.load(path)
 
 
+def test_runs_with_streams_of_their_own_equal_single_runs():
+    together = varied()
+    alone = [together.run(run) for run in range(4)]
+    sources = [Batches(seed=seed) for seed in (3, 0, 3, 8)]
+    train(together, 50, RATES, training.PerRun(sources))
+    for run, single in enumerate(alone):
+        train(single, 50, RATES[run], sources[run])
+        for name, value in single.parameters.items():
+            found = together.parameters[name][run]
+            assert (found - value[0]).abs().max() <= 1e-10 * value.abs().max()
+    with pytest.raises(ValueError, match="the data is for 3 runs; the model has 4"):
+        train(varied(), 50, RATES, training.PerRun(sources[:3]))
+
+
 def test_joined_histories_are_runs_side_by_side():
     parts = [
         train(network(seed=s), 120, rate, monitors=monitors()) for s, rate in ((0, 0.1), (9, 0.3))
@@ -595,6 +615,10 @@ def test_images_that_are_not_finite_are_refused(value, at, updates):
         ),
         (lambda k, x, y: (x, y + 1), "labels must lie in 0 to 3; they span 1 to 4"),
         (lambda k, x, y: (x[:0], y[:0]), "a mini-batch without examples"),
+        (
+            lambda k, x, y: (x[: 9 if k == 3 else 10], y[: 9 if k == 3 else 10]),
+            r"mini-batch 3 has shape \(9, 12\), the first one had \(10, 12\)",
+        ),
     ],
 )
 def test_wrong_data_is_named(spoil, message):
