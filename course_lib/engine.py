@@ -68,9 +68,8 @@ class Engine:
         self._z_transposed = [z.mT for z in self._z]
         self._delta_transposed = [delta.mT for delta in self._delta]
         self._back_transposed = [back.mT for back in self._back]
-        inputs = [x.expand(runs, -1, -1) for x in self._x]
-        self._blocks = list(zip(inputs, self._target, self._logits, strict=True))
-        self._graph = None
+        self._blocks = list(zip(self._x, self._target, self._logits, strict=True))
+        self._recorded, self._graph = first.is_cuda, None
 
     @torch.inference_mode()
     def advance(self, images, labels):
@@ -90,7 +89,7 @@ class Engine:
         x[..., :-1].copy_(images.reshape(*x.shape[:3], -1))
         labels = labels.to(x.device).reshape(x.shape[:3])
         target.zero_().scatter_(-1, labels.unsqueeze(-1), 1)
-        take = self._replay if x.is_cuda else self._step
+        take = self._replay if self._recorded else self._step
         for step in self._blocks[:count]:
             take(*step)
         return self.rule.values(logits, labels).mean(-1)
@@ -109,8 +108,9 @@ class Engine:
         return torch.stack([p.flatten(1).isfinite().all(1) for p in self._packed]).all(0)
 
     def _step(self, x, target, logits):
-        """Take one update on inputs (R, B, n_0 + 1); the logits before it are left in `logits`."""
+        """Take one update on inputs (1 or R, B, n_0 + 1); `logits` get those before it."""
         depth, packed, (forward_, backward) = self.depth, self._packed, self._rules
+        x = x.expand(len(logits), -1, -1)
         z, s = [x, *self._z], self._s
         for i in range(depth):
             torch.bmm(z[i], packed[i], out=s[i])

@@ -200,9 +200,13 @@ def render(parameters, size=FRAME, device="cpu"):
     images = torch.empty(n, size * size, device=device)
     for start in range(0, n, BLOCK):  # pieces that stay in the processor's cache
         piece = slice(start, start + BLOCK)
-        levels = _grey_levels(parameters[piece], size, device)
-        images[piece].copy_(levels).sub_(127.5).mul_(1 / 127.5)
+        _fill_(images[piece], parameters[piece], size)
     return images
+
+
+def _fill_(images, parameters, size):
+    levels = _grey_levels(parameters, size, images.device)
+    images.copy_(levels).sub_(127.5).mul_(1 / 127.5)
 
 
 def _grey_levels(parameters, size, device):
@@ -291,16 +295,22 @@ class Stream:
         _whole("seed", seed, least=0)
         _whole("size", size, least=8)
         self.batch_size, self.seed, self.size, self.device = batch_size, seed, size, device
+        self._images = torch.empty(BLOCK, size * size, device=device)  # used again and again
         self._kept = None, None
 
     def batch(self, k):
         """Images (batch_size, size*size) and labels (batch_size,) of batch k = 0, 1, ..."""
         _whole("k", k, least=0)
         images, labels = self.batches(k, k + 1)
-        return images[0], labels[0]
+        return images[0].clone(), labels[0].clone()
 
     def batches(self, start, stop):
-        """Batches start to stop - 1: images (stop - start, batch_size, size*size) and labels."""
+        """Batches start to stop - 1, in memory that the next call may use again.
+
+        Returns
+        -------
+        images : tensor (stop - start, batch_size, size*size);  labels : (stop - start, batch_size)
+        """
         place, end = start * self.batch_size, stop * self.batch_size
         parts = []
         while place < end:
@@ -309,14 +319,17 @@ class Stream:
             images, labels = self._block(block)
             parts.append((images[part], labels[part]))
             place += len(labels[part])
-        images, labels = map(torch.cat, zip(*parts, strict=True))  # copies: the block stays whole
+            if place < end:  # the next block takes this one's memory
+                parts[-1] = tuple(values.clone() for values in parts[-1])
+        images, labels = parts[0] if len(parts) == 1 else map(torch.cat, zip(*parts, strict=True))
         return images.view(stop - start, self.batch_size, -1), labels.view(stop - start, -1)
 
     def _block(self, block):
         if self._kept[0] != block:
             drawn = _draw(BLOCK, np.random.SeedSequence(self.seed, spawn_key=(block,)))
-            images = render(drawn, self.size, self.device)
-            self._kept = block, (images, drawn.labels.to(self.device))
+            self._kept = None, None  # should filling it be interrupted
+            _fill_(self._images, drawn, self.size)
+            self._kept = block, (self._images, drawn.labels.to(self.device))
         return self._kept[1]
 
     def __iter__(self):

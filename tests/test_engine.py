@@ -1,6 +1,8 @@
 """The engine: the same step as the backward pass of the course, whatever the stack and device."""
 
+import contextlib
 import re
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -219,6 +221,34 @@ def test_an_older_torch_has_no_onednn_switch(monkeypatch):
 
 def test_the_default_product_rounds_like_float32():
     assert 1e-8 < engine.product_error() < 2e-6
+
+
+class Replayed:
+    """Stands in for a CUDA graph: what was recorded is the engine's step on its still tensors."""
+
+    def replay(self):
+        self.steps._step(*self.steps._still)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_replaying_on_still_tensors_equals_stepping(monkeypatch, own):
+    """All of the GPU's path that needs no GPU: what is copied in and out, and what is restored."""
+    nothing = contextlib.nullcontext
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: SimpleNamespace(wait_stream=lambda _: None))
+    monkeypatch.setattr(torch.cuda, "current_stream", torch.cuda.Stream)
+    monkeypatch.setattr(torch.cuda, "stream", lambda _: nothing())
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", Replayed)
+    monkeypatch.setattr(torch.cuda, "graph", lambda _: nothing())
+    model, images, labels = problem(own=own)
+    expected = engine.Engine(model, RATES, images.shape[1:])
+    replayed = engine.Engine(model, RATES, images.shape[1:])
+    replayed._recorded, Replayed.steps = True, replayed
+    for a, b in ((0, 1), (1, 4)):
+        assert torch.equal(
+            replayed.advance(images[a:b], labels[a:b]), expected.advance(images[a:b], labels[a:b])
+        )
+    for a, b in zip(expected._packed, replayed._packed, strict=True):
+        assert torch.equal(a, b)
 
 
 # ---- on a GPU --------------------------------------------------------------------------------
