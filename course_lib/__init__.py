@@ -13,8 +13,11 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``jacobian``                                          Jacobians of layers, their singular values
 ``engine``                                            the same steps, many at a time, fast
 ``training``                                          one visible loop, and its ``History``
+``sweeps``                                            many runs, resumable, here or on a cluster
+``untrained``                                         networks before training
 ``criteria``                                          one function per claim: what would count
-``experiments``, ``verdicts``                         one function per figure; what was found
+``experiments``, ``verdicts``                         one entry per figure; what was found
+``reproduce``, ``figures``                            an experiment run; its figure and table
 ``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
 ====================================================  ==============================================
 """
