@@ -22,6 +22,7 @@ KINDS = {
 }
 STATISTICS = ("mean", "std", "percentiles", "histogram")
 OTHERS = ("activation_saturated", "cost", "error", "logit_weight_rms", "logit_bias_rms")
+PART = 500  # examples a forward pass takes at a time where only its logits are wanted
 QUANTITIES = tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in STATISTICS) + OTHERS
 DEFAULT = (
     "activation_mean",
@@ -57,15 +58,9 @@ def logarithmic(per_decade=10):
     """Measure at update 0 and at about `per_decade` updates in each factor of ten."""
     if per_decade < 1:
         raise ValueError(f"per_decade must be at least 1, not {per_decade!r}")
-
-    def due(step):
-        if step == 0:
-            return True
-        place = math.log10(step) * per_decade
-        near = (math.floor(place), math.ceil(place))
-        return step in [round(10 ** (k / per_decade)) for k in near]
-
-    return Schedule(f"logarithmic {per_decade}", due)
+    # Asked at every update, so the answers are ready: up to 10^12, more than anyone trains.
+    chosen = frozenset(round(10 ** (k / per_decade)) for k in range(math.ceil(12 * per_decade)))
+    return Schedule(f"logarithmic {per_decade}", (chosen | {0}).__contains__)
 
 
 def at(steps):
@@ -122,7 +117,7 @@ class Monitor:
 
     def measure(self, model):
         """Return {name: array}, each with the run axis first."""
-        return measure(
+        return _measure(
             model, self.images, self.labels, self.quantities, self.percentiles, self.edges
         )
 
@@ -171,6 +166,9 @@ def check_quantities(names, percentiles=(), edges=None):
     for percentile in percentiles:
         if not 0 <= percentile <= 100:
             raise ValueError(f"percentiles must lie in 0 to 100, not {percentile!r}")
+    for kind, values in (edges or {}).items():
+        if np.ndim(values) != 1 or len(values) < 2 or not (np.diff(values) > 0).all():
+            raise ValueError(f"edges of {kind} must be two or more rising numbers, not {values!r}")
     return tuple(names)
 
 
@@ -199,83 +197,170 @@ def measure(model, images, labels, quantities=DEFAULT, percentiles=(98,), edges=
         (R, L) for a mean, std or saturated fraction, one more axis for percentiles and
         histograms (shares of all values, also of those outside the bins), (R,) for ``cost``
         (nats), ``error`` (share misclassified) and the rms of W h and b at the output
-        (``logit_weight_rms``, ``logit_bias_rms``).
+        (``logit_weight_rms``, ``logit_bias_rms``). NaN where a run has diverged.
     """
     quantities = check_quantities(quantities, percentiles, edges)
-    images = images.to(model.weights[0])
-    labels = labels.to(images.device)
+    return _measure(model, images, labels, quantities, percentiles, edges)
+
+
+@torch.inference_mode()
+def _measure(model, images, labels, quantities, percentiles, edges):
+    """`measure`, for quantities that were checked when the monitor was made."""
     backprop.check_labels(labels, images.shape[-2], model.sizes[-1])
     if model.depth == 0 and any(q.startswith("activation") for q in quantities):
         raise ValueError("this network has no hidden layer whose activations could be measured")
-    trace = model(images)
-    values = {
-        "activation": trace.activations[1:],
-        "pre_activation": trace.pre_activations,
-    }
-    if any(q.startswith(("back_propagated", "weight_gradient")) for q in quantities):
-        gradients = backprop.gradients(model, trace, labels)
-        values["back_propagated"] = gradients.pre_activations
-        values["weight_gradient"] = gradients.weights
-    out = {}
+    images = images.to(model.weights[0])
+    labels = labels.to(images.device)
+    wanted = {}  # kind to statistics
     for quantity in quantities:
         kind, _, statistic = quantity.rpartition("_")
-        if quantity in OTHERS:
-            result = _OTHER[quantity](model, trace, labels)
+        if kind in KINDS:
+            wanted.setdefault(kind, []).append(statistic)
+    if wanted:
+        trace = model(images)
+        logits, layers = trace.logits, _layers(model, trace, labels, wanted.keys())
+    else:
+        logits = torch.cat([model(part).logits for part in images.split(PART, -2)], 1)
+    found = {q: _OF_LOGITS[q](model, logits, labels) for q in quantities if q in _OF_LOGITS}
+    for kind, names in wanted.items():
+        rows = (values.flatten(1) for values in layers[kind])
+        own = statistics(rows, names, percentiles, (edges or {}).get(kind), model.activation)
+        found |= {f"{kind}_{name}": values for name, values in own.items()}
+    return _fetched({quantity: found[quantity] for quantity in quantities})
+
+
+def _layers(model, trace, labels, kinds):
+    """Return {kind: values of each layer}. Weight gradients are the largest: one at a time."""
+    layers = {"activation": trace.activations[1:], "pre_activation": trace.pre_activations}
+    if not kinds <= layers.keys():
+        delta = backprop.deltas(model, trace, labels, backprop.COSTS["cross_entropy"])
+        layers["back_propagated"] = delta
+        layers["weight_gradient"] = (
+            torch.bmm(z.expand(model.runs, -1, -1).mT, d).div_(len(labels))
+            for z, d in zip(trace.activations, delta, strict=True)
+        )
+    return layers
+
+
+def _fetched(tensors):
+    """Return {name: array} of {name: tensor}, by one transfer: a GPU is waited for once."""
+    flat = torch.cat([tensor.flatten() for tensor in tensors.values()]).cpu()
+    parts = flat.split([tensor.numel() for tensor in tensors.values()])
+    pairs = zip(tensors.items(), parts, strict=True)
+    return {name: part.view(tensor.shape).numpy() for (name, tensor), part in pairs}
+
+
+def statistics(layers, names, percentiles=(98,), edges=None, activation=None):
+    """Return statistics in double precision; NaN where a run's values hold one.
+
+    What several of them need is made once, and no more than one layer is held.
+
+    Parameters
+    ----------
+    layers : iterable of L tensors, shape (R, M), M of the layer's own
+    names : of `STATISTICS`, and "saturated", which needs the `Activation` that made the layers
+    percentiles, edges : as for `Monitor`; the bin edges of this kind alone
+
+    Returns
+    -------
+    dict of float64 tensors, on the device of the layers
+        (R, L) for a mean, std and saturated share, (R, L, P) for percentiles by numpy's default
+        rule, (R, L, bins) for shares of a histogram, whose last bin includes its upper edge.
+    """
+    found = {name: [] for name in ("mean", "std", "saturated")}
+    order = _Order(percentiles, edges if "histogram" in names else None)
+    scratch = torch.empty(0)
+    for rows in layers:
+        rows = rows.float() if rows.dtype.itemsize < 4 else rows
+        if rows.numel() > len(scratch):  # one for all layers: fresh memory costs more than sums
+            scratch = rows.new_empty(rows.numel(), dtype=torch.float64)
+        wide = scratch[: rows.numel()].view(rows.shape)
+        if "saturated" in names:
+            found["saturated"].append(wide.copy_(activation.saturated(rows)).mean(1))
+        if "mean" in names or "std" in names:
+            mean = wide.copy_(rows).mean(1, keepdim=True)
+            found["mean"].append(mean[:, 0])
+        if "std" in names:
+            norm = torch.linalg.vector_norm(wide.sub_(mean), dim=1)
+            found["std"].append(norm.div_(math.sqrt(rows.shape[1])))
+        if "percentiles" in names or "histogram" in names:
+            order.add(rows)
+    simple = {name: torch.stack(values, 1) for name, values in found.items() if values}
+    ordered = {"percentiles": order.percentiles, "histogram": order.histogram}
+    return {name: simple[name] if name in simple else ordered[name]() for name in names}
+
+
+class _Order:
+    """Percentiles and histograms of layer after layer, by one sort each."""
+
+    def __init__(self, percentiles, edges):
+        self.shares = np.asarray(percentiles, dtype=np.float64) / 100
+        self.edges, self.bounds = edges, None
+        self.sizes, self.picked, self.below = [], [], []
+
+    def add(self, rows):
+        """Keep of (R, M) values those that percentiles lie between, and how many lie below edges.
+
+        They are put in rising order, NaN last.
+        """
+        last = rows.shape[1] - 1
+        if rows.device.type == "cpu":  # numpy sorts some thirty times faster than torch
+            rows = torch.from_numpy(np.sort(rows.numpy(), axis=-1))
         else:
-            rows = [v.flatten(1) for v in values[kind]]
-            result = np.stack([_STATISTIC[statistic](v, percentiles, edges, kind) for v in rows], 1)
-        out[quantity] = np.asarray(result, dtype=np.float64)
-    return out
+            rows = rows.sort(-1).values
+        low = (self.shares * last).astype(np.int64)
+        index = np.concatenate([low, np.minimum(low + 1, last), [last]])
+        self.sizes.append(rows.shape[1])
+        self.picked.append(rows.index_select(1, torch.from_numpy(index).to(rows.device)))
+        if self.edges is not None:
+            if self.bounds is None:
+                self.bounds = _bounds(self.edges, rows).repeat(len(rows), 1)
+            self.below.append(torch.searchsorted(rows, self.bounds))
+
+    def percentiles(self):
+        """Return (R, L, P)."""
+        picked = torch.stack(self.picked, 1).double()
+        low, high, largest = picked.split([len(self.shares), len(self.shares), 1], 2)
+        place = np.outer(np.array(self.sizes) - 1, self.shares) % 1
+        found = low + torch.from_numpy(place).to(low.device) * (high - low)
+        return torch.where(largest.isnan(), math.nan, found)
+
+    def histogram(self):
+        """Return the shares (R, L, bins) of all values that lie in each bin."""
+        below = torch.stack(self.below, 1).double()
+        sizes = torch.tensor(self.sizes, device=below.device).unsqueeze(1)
+        if self.edges[-1] == math.inf:
+            below[..., -1:] = sizes
+        largest = torch.stack([picked[:, -1:] for picked in self.picked], 1)
+        return torch.where(largest.isnan(), math.nan, below.diff(dim=2) / sizes)
 
 
-def _percentiles(values, percentiles, edges, kind):
-    return sorted_percentiles(values.cpu().numpy(), percentiles)
+def _bounds(edges, rows):
+    """Return the numbers, in the rows' precision, with as many values below as belong there.
 
-
-def sorted_percentiles(rows, percentiles):
-    """Return the percentiles of each row, (R, M) -> (R, P): numpy's default rule, by one sort."""
-    rows = np.sort(rows, axis=-1)  # puts NaN last
-    place = np.asarray(percentiles, dtype=np.float64) / 100 * (rows.shape[-1] - 1)
-    below = np.floor(place).astype(int)
-    above = np.minimum(below + 1, rows.shape[-1] - 1)
-    with np.errstate(invalid="ignore"):  # a diverged run
-        found = rows[:, below] + (place - below) * (rows[:, above] - rows[:, below])
-    return np.where(np.isnan(rows[:, -1:]), np.nan, found)
-
-
-def _histogram(values, percentiles, edges, kind):
-    counts = [np.histogram(row, bins=edges[kind])[0] for row in values.cpu().numpy()]
-    return np.array(counts) / values.shape[1]
-
-
-_STATISTIC = {
-    "mean": lambda values, *_: values.double().mean(1).cpu().numpy(),
-    "std": lambda values, *_: values.double().std(1, correction=0).cpu().numpy(),
-    "percentiles": _percentiles,
-    "histogram": _histogram,
-}
+    Edges are rounded up, so that float32 values compare with them as with the edges given. The
+    last bin includes its upper edge: its bound is the next number above.
+    """
+    exact = torch.as_tensor(np.asarray(edges, dtype=np.float64), device=rows.device)
+    near = exact.to(rows.dtype)
+    above = near.nextafter(torch.full_like(near, math.inf))
+    bounds = torch.where(near.double() < exact, above, near)
+    bounds[-1] = torch.where(near.double() > exact, near, above)[-1]
+    return bounds
 
 
 def _rms(values):
-    return values.double().square().flatten(1).mean(1).sqrt().cpu().numpy()
+    return values.double().square().flatten(1).mean(1).sqrt()
 
 
-_OTHER = {
-    "activation_saturated": lambda model, trace, labels: np.stack(
-        [
-            model.activation.saturated(z).flatten(1).double().mean(1).cpu().numpy()
-            for z in trace.activations[1:]
-        ],
-        axis=1,
+# Statistics of the output: functions of the model, the logits (R, B, classes) and the labels.
+_OF_LOGITS = {
+    "cost": lambda model, logits, labels: (
+        backprop.COSTS["cross_entropy"].values(logits.double(), labels).mean(1)
     ),
-    "cost": lambda model, trace, labels: (
-        backprop.COSTS["cross_entropy"].values(trace.logits.double(), labels).mean(1).cpu().numpy()
-    ),
-    "error": lambda model, trace, labels: (
-        (trace.logits.argmax(-1) != labels).double().mean(1).cpu().numpy()
-    ),
-    "logit_weight_rms": lambda model, trace, labels: _rms(trace.logits - model.biases[-1]),
-    "logit_bias_rms": lambda model, trace, labels: _rms(model.biases[-1]),
+    "error": lambda model, logits, labels: (logits.argmax(-1) != labels).double().mean(1),
+    "logit_weight_rms": lambda model, logits, labels: _rms(logits - model.biases[-1]),
+    "logit_bias_rms": lambda model, logits, labels: _rms(model.biases[-1]),
 }
 
 
@@ -371,7 +456,7 @@ def summary(calls, percentiles=(98,), edges=None):
         ``_percentiles`` (P,) and, where it has edges, ``_histogram``; ``output_saturated``, the
         share of a sigmoid's, tanh's, softsign's or ReLU's outputs that are saturated.
     """
-    check_quantities((), percentiles)
+    check_quantities((), percentiles, edges)
     return [_summary(call, percentiles, edges or {}) for call in calls]
 
 
@@ -393,15 +478,16 @@ def activation_of(type_name):
 
 def _summary(call, percentiles, edges):
     found = {"name": call.name, "type": call.type}
+    activation = activation_of(call.type)
     for kind in ("output", "gradient", "weight_gradient"):
         values = getattr(call, kind)
         if values is None:
             continue
-        for statistic in STATISTICS:
-            if statistic != "histogram" or kind in edges:
-                row = _STATISTIC[statistic](values.reshape(1, -1), percentiles, edges, kind)[0]
-                found[f"{kind}_{statistic}"] = row if row.ndim else float(row)
-    activation = activation_of(call.type)
-    if activation is not None:
-        found["output_saturated"] = float(activation.saturated(call.output).double().mean())
+        names = [name for name in STATISTICS if name != "histogram" or kind in edges]
+        if kind == "output" and activation is not None:
+            names.append("saturated")
+        layers = [values.reshape(1, -1)]
+        own = _fetched(statistics(layers, names, percentiles, edges.get(kind), activation))
+        for name, value in own.items():
+            found[f"{kind}_{name}"] = value[0, 0] if value.ndim > 2 else float(value[0, 0])
     return found

@@ -1,5 +1,7 @@
 """Measurements against plain numpy on the same trace; hooks against gradients taken by hand."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -121,20 +123,143 @@ def test_back_propagated_gradients_are_per_example():
         np.testing.assert_allclose(once[name], twice[name], rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(1, 1), (3, 2), (4, 1001)])
-def test_sorted_percentiles_are_those_of_numpy(shape):
-    rows = np.random.default_rng(0).normal(size=shape)
+def test_percentiles_are_those_of_numpy(shape, dtype):
+    rows = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=dtype)
     asked = [0, 0.1, 25, 50, 99.9, 100]
-    expected = np.percentile(rows, asked, axis=1).T
-    found = instruments.sorted_percentiles(rows, asked)
-    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-15)
+    found = instruments.statistics([rows, 2 * rows], ["percentiles"], asked)["percentiles"]
+    expected = np.percentile(rows.double().numpy(), asked, axis=1).T
+    np.testing.assert_allclose(found[:, 0], expected, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found[:, 1], 2 * expected, rtol=1e-12, atol=1e-15)
 
 
-def test_percentiles_of_a_diverged_run_are_nan_and_those_of_others_are_not():
-    rows = np.array([[1.0, np.nan, 3.0], [1.0, 2.0, 3.0], [np.inf, np.inf, np.inf]])
-    found = instruments.sorted_percentiles(rows, [0, 50])
-    assert np.isnan(found[0]).all() and found[1].tolist() == [1, 2]
-    assert not np.isfinite(found[2]).any()
+def test_statistics_of_float32_values_are_those_of_numpy_in_double():
+    """Also where mean and std differ by decades, and where squares leave the range of float32."""
+    draws = torch.randn(3, 40, 50, generator=torch.Generator().manual_seed(0))
+    for values in (draws, 1 + 1e-5 * draws, 1e-30 * draws, 1e30 * draws):
+        layers = [values.flatten(1), values[:, :7].flatten(1)]
+        found = instruments.statistics(layers, ("std", "mean"))
+        assert list(found) == ["std", "mean"]
+        for layer, rows in enumerate(layers):
+            exact = rows.double().numpy()
+            for name, function in (("mean", np.mean), ("std", np.std)):
+                np.testing.assert_allclose(
+                    found[name][:, layer], function(exact, axis=1), rtol=1e-10, err_msg=name
+                )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_histograms_count_as_numpy_also_values_on_an_edge(dtype):
+    """Edges such as .1 are no float32 numbers: 0.1 in float32 lies above the edge .1."""
+    values = torch.arange(-30, 31).double() / 10
+    grid = torch.cat([values, values.nextafter(values - 1), torch.tensor([math.inf, -math.inf])])
+    rows = torch.stack([grid, grid.flip(0) / 2]).to(dtype)
+    exact = rows.double().numpy()
+    for edges in (
+        [k / 10 for k in range(-30, 31)],
+        np.linspace(-0.3, 0.3, 7),
+        [-3, 3],
+        [0.1, np.inf],
+        [-np.inf, 1e300],
+        [-1e300, 0, 0.30000001192092896],
+    ):
+        found = instruments.statistics([rows], ["histogram"], edges=edges)["histogram"]
+        expected = [np.histogram(row, edges)[0] / len(row) for row in exact]
+        np.testing.assert_array_equal(found[:, 0], expected, err_msg=f"{edges}")
+
+
+def test_statistics_of_a_diverged_run_are_nan_and_those_of_others_are_not():
+    rows = torch.tensor([[1.0, math.nan, 3.0], [1.0, 2.0, 3.0]])
+    names = ("mean", "std", "percentiles", "histogram")
+    found = instruments.statistics([rows, rows], names, [0, 50], [0.0, 1.5, 2.5])
+    assert all(found[name][0].isnan().all() for name in names)
+    assert found["mean"][1].tolist() == [2, 2]
+    assert found["percentiles"][1].tolist() == [[1, 2], [1, 2]]
+    np.testing.assert_allclose(found["histogram"][1], [[1 / 3, 1 / 3]] * 2, rtol=1e-15)
+    infinite = torch.full((1, 3), math.inf)
+    assert (
+        not instruments.statistics([infinite], ["percentiles"], [0, 50])["percentiles"]
+        .isfinite()
+        .any()
+    )
+
+
+def test_statistics_leave_the_values_as_they_are():
+    for dtype in (torch.float32, torch.float64):
+        rows = torch.randn(2, 100, generator=torch.Generator().manual_seed(0), dtype=dtype)
+        before = rows.clone()
+        instruments.statistics(
+            [rows], instruments.STATISTICS + ("saturated",), (2,), [0, 1], activations.get("tanh")
+        )
+        assert torch.equal(rows, before)
+
+
+def test_one_quantity_is_the_same_beside_others_and_alone():
+    model, x, labels = problem("sigmoid")
+    together = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    for name in EVERYTHING:
+        alone = instruments.measure(model, x, labels, [name], PERCENTILES, EDGES)
+        assert list(alone) == [name]
+        np.testing.assert_allclose(alone[name], together[name], rtol=1e-12, err_msg=name)
+
+
+def test_many_examples_go_through_the_network_in_parts():
+    model, _, _ = problem()
+    count = 2 * instruments.PART + 1
+    generator = torch.Generator().manual_seed(2)
+    x = torch.rand(count, 6, generator=generator, dtype=torch.float64)
+    labels = torch.randint(0, 3, (count,), generator=generator)
+    names = ["error", "cost", "logit_weight_rms"]
+    parts = instruments.measure(model, x, labels, names)
+    whole = instruments.measure(model, x, labels, [*names, "activation_mean"])
+    for name in names:
+        np.testing.assert_allclose(parts[name], whole[name], rtol=1e-12, err_msg=name)
+
+
+def test_a_stack_measures_as_its_runs_alone():
+    model, x, labels = problem(runs=3)
+    together = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    for run in range(3):
+        alone = instruments.measure(model.run(run), x, labels, EVERYTHING, PERCENTILES, EDGES)
+        for name in EVERYTHING:
+            np.testing.assert_allclose(
+                together[name][run], alone[name][0], rtol=1e-12, atol=1e-14, err_msg=name
+            )
+
+
+def test_nothing_waits_for_a_device_before_the_one_transfer(monkeypatch):
+    """Tensors of the device "meta" have shapes but no values: reading one raises."""
+    model = models.MLP([6, 5, 4, 3], "tanh", runs=2, device="meta")
+    _, x, labels = problem()
+    transfers = []
+
+    def fetched(tensors):
+        transfers.append(tensors)
+        return {name: np.zeros(tensor.shape) for name, tensor in tensors.items()}
+
+    monkeypatch.setattr(instruments, "_fetched", fetched)
+    found = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    (tensors,) = transfers
+    assert all(tensor.is_meta and tensor.dtype == torch.float64 for tensor in tensors.values())
+    model, _, _ = problem()
+    monkeypatch.undo()
+    here = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    assert {name: value.shape for name, value in found.items()} == {
+        name: value.shape for name, value in here.items()
+    }
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA GPU")
+def test_a_gpu_measures_as_the_processor():
+    model, x, labels = problem()
+    there = models.MLP(model.sizes, "tanh", runs=2, dtype=torch.float64, device="cuda")
+    for name, value in there.parameters.items():
+        value.copy_(model.parameters[name])
+    expected = instruments.measure(model, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    found = instruments.measure(there, x, labels, EVERYTHING, PERCENTILES, EDGES)
+    for name in EVERYTHING:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-9, atol=1e-9, err_msg=name)
 
 
 def test_measuring_changes_nothing():
@@ -199,6 +324,9 @@ def test_config_tells_monitors_apart():
     [
         ({"quantities": ["activation_men"]}, "'activation_men'; choose from activation_mean, acti"),
         ({"quantities": ["activation_histogram"]}, r"needs its bins: edges=\{'activation'"),
+        ({"edges": {"activation": [0, 1, 1]}}, "edges of activation must be two or more rising"),
+        ({"edges": {"activation": [0]}}, "edges of activation must be two or more rising numbers"),
+        ({"edges": {"activation": 10}}, "edges of activation .* not 10"),
         ({"percentiles": (101,)}, "percentiles must lie in 0 to 100, not 101"),
         ({"percentiles": (-1,)}, "percentiles must lie in 0 to 100, not -1"),
     ],
