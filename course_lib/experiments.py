@@ -1,173 +1,120 @@
-"""The paper's experiments, one function per figure, at named scales.
+"""The paper's experiments, one entry per figure and table, at named scales.
 
-``workstation`` made the results that come with the package; ``quick`` takes about a minute and
-shows the outline. Both go through the same function.
+An experiment that trains is a list of curves, what to watch on them, and a `Scale`: ``lesson``
+takes seconds and shows the outline, ``workstation`` made the results that come with the package,
+``paper`` has the paper's own width, batch and number of updates, for a GPU. It becomes a list of
+`sweeps.Run`, stacked and swept by `sweeps`.
+
+**Rates.** As in the paper, each curve's learning rate has the least validation error at the end of
+training. The grid is searched on a seed that is used for nothing else; with one rate in the grid
+there is nothing to search. **Seeds.** All curves of one seed start from the same draws and see the
+same stream: common random numbers, a paired comparison.
 """
 
-import functools
-import pathlib
-import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 
-import numpy as np
-import torch
-from tqdm import tqdm
+from course_lib import sweeps, untrained
 
-from course_lib import backprop, instruments, jacobian, models, shapeset, storage, training
-
-MONITORED = 300  # test examples, as in the paper
-# Training streams use small seeds.
-MONITORED_SEED, VALIDATION_SEED, TEST_SEED = 2_010_000, 2_010_001, 2_010_002
+# Seeds of examples to measure on; training streams use small seeds.
+MONITORED, MONITORED_SEED = untrained.EXAMPLES, untrained.EXAMPLES_SEED
+VALIDATION_SEED, TEST_SEED = 2_010_001, 2_010_002
+EXAMINED = 10_000  # validation and test examples at the end of training
+ON_THE_WAY = 2_000  # test examples along an error curve, where 10,000 would cost too much
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)  # the grid that rates are chosen from
-ACTIVATIONS = ("tanh", "softsign", "sigmoid")
-SCHEMES = ("standard", "normalized")
-PIXELS = 32 * 32
+SEARCH_SEED = 100  # of the networks that choose the rates
+FIVE, THREE = (0, 1, 2, 3, 4), (0, 1, 2)
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How large a run of an experiment is. Each seed trains one stack with a run per rate."""
+    """How large the trainings of an experiment are."""
 
     width: int
     updates: int
-    learning_rates: tuple
-    seeds: tuple
+    rates: tuple  # the grid
+    seeds: tuple = FIVE
     batch_size: int = 10
 
 
 @dataclass(frozen=True)
-class Networks:
-    """How many networks an experiment at initialisation looks at; network r has seed r."""
+class Curve:
+    """A kind of network that an experiment trains once a seed; what stands in a figure's legend."""
 
-    width: int
-    networks: int
+    activation: str
+    scheme: str = "standard"
     depth: int = 5
-    inputs: int = 10  # examples whose Jacobians are taken apart
+    data: str = "shapeset"
+    output_bias: bool = True
+
+    @property
+    def label(self):
+        """The paper's own way to write it: ``tanh N, depth 5`` has normalized weights."""
+        mark = " N" if self.scheme == "normalized" else ""
+        biases = "" if self.output_bias else ", output biases at 0"
+        return f"{self.activation}{mark}, depth {self.depth}{biases}"
+
+    @classmethod
+    def of(cls, run):
+        """Return the curve that a run, as the dict of a configuration, belongs to."""
+        return cls(*(run[name] for name in cls.__dataclass_fields__))
 
 
-def saturating_sigmoid(scale, depth=4, output_bias=True, checkpoint=None, progress=True):
-    """Train sigmoid networks from the standard initialisation: Figure 2, claims C01 to C06.
+@dataclass(frozen=True)
+class Training:
+    """An experiment that trains.
 
-    A seed means initial weights and stream of images. Networks are measured on 300 test examples,
-    densely enough for a collapse within ten updates, and on 10,000 validation examples at the end.
-
-    Parameters
+    Attributes
     ----------
-    scale : Scale;  depth : int, hidden layers
-    output_bias : bool, False holds the output biases at 0
-    checkpoint : path, optional; a stopped call goes on from files beside it
-
-    Returns
-    -------
-    training.History, with the runs seed by seed, rates in order within each
+    figure, shows : str, the figure of the paper, or what else it is; one line on what it shows
+    curves : tuple of `Curve`;  watches : callable, updates -> tuple of `sweeps.Watch`
+    scales : dict, name to `Scale`
+    every_rate : bool, train every rate of the grid rather than choose
+    rate_of : Curve, optional, whose validation error chooses the rate for all
     """
-    images, labels = shapeset.sample(MONITORED, MONITORED_SEED)
-    watch = instruments.Monitor(images, labels, sigmoid_schedule(scale.updates), SIGMOID_QUANTITIES)
-    validate = instruments.Monitor(
-        *shapeset.sample(10_000, VALIDATION_SEED),
-        instruments.at([scale.updates]),
-        ["error"],
-        name="validation",
-    )
-    rates = list(scale.learning_rates)
 
-    def one_seed(seed, path):
-        model = models.MLP(
-            [images.shape[1], *depth * [scale.width], len(shapeset.CLASSES)],
-            "sigmoid",
-            runs=len(rates),
-            scheme="standard",
-            seed=[seed] * len(rates),
-            output_bias=output_bias,
-        )
-        stream = shapeset.Stream(scale.batch_size, seed)
-        return training.train(
-            model,
-            stream,
-            scale.updates,
-            rates,
-            monitors=[watch, validate],
-            checkpoint=path,
-            progress=progress,
-        )
-
-    settings = asdict(scale) | {"depth": depth, "output_bias": output_bias}
-    return training.History.join(_seed_by_seed(one_seed, scale.seeds, settings, checkpoint))
+    figure: str
+    shows: str
+    curves: tuple
+    watches: Callable
+    scales: dict
+    every_rate: bool = False
+    rate_of: Curve | None = None
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """An experiment on networks before training; `measure` is a function of `untrained`."""
+
+    figure: str
+    shows: str
+    measure: Callable
+    scales: dict
+    seconds: float  # a network of width 1000 takes, about, on one core
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What the trainings of other experiments end with: `parts` names them."""
+
+    figure: str
+    shows: str
+    parts: tuple
+    scales: tuple = ("lesson", "workstation", "paper")
+
+
+# ---------------------------------------------------------------- what is watched
 SIGMOID_QUANTITIES = (
     "activation_mean",
+    "activation_std",
     "activation_saturated",
     "cost",
     "error",
     "logit_weight_rms",
     "logit_bias_rms",
 )
-
-
-def sigmoid_schedule(updates):
-    """Return when a sigmoid's story is recorded: some twenty times a decade, and 400 in all."""
-    return _early_and_even(updates, 20, 400)
-
-
-def _early_and_even(updates, per_decade, records):
-    early, step = instruments.logarithmic(per_decade), max(1, updates // records)
-    return instruments.at(
-        k for k in range(updates + 1) if early(k) or k % step == 0 or k == updates
-    )
-
-
-def race(scale, depth=8, checkpoint=None, progress=True):
-    """Race tanh networks from the standard and the normalized initialisation, at one rate.
-
-    Test error on 10,000 examples, 100 times on the way. Each seed stacks both schemes from the
-    same draws on the same stream: a paired comparison.
-
-    Parameters
-    ----------
-    scale : Scale, with one rate;  depth : int, hidden layers
-    checkpoint : path, optional; a stopped call goes on from files beside it
-
-    Returns
-    -------
-    training.History, with the runs seed by seed: standard, normalized
-    """
-    images, labels = shapeset.sample(10_000, TEST_SEED)
-    every = instruments.every(max(1, scale.updates // 100))
-    test = instruments.Monitor(images, labels, every, ["error", "cost"])
-    return _train_pairs(scale, depth, [test], checkpoint, progress)
-
-
-def jacobian_training(scale, depth=5, checkpoint=None, progress=True):
-    """Follow the layers' Jacobians while tanh networks train from both initialisations.
-
-    Beside them the signs of saturation and of gradient size, all on the same 300 test examples,
-    densely at first and then evenly, some 150 times. Schemes are stacked as in `race`.
-
-    Parameters
-    ----------
-    scale : Scale, with one rate;  depth : int, hidden layers
-    checkpoint : path, optional; a stopped call goes on from files beside it
-
-    Returns
-    -------
-    training.History, with the runs seed by seed: standard, normalized
-        `BESIDE_JACOBIANS` over `update`; at the same updates means over the examples,
-        `jacobian_mean`, `jacobian_rms`, `jacobian_geometric_mean` (jacobian_update, run, layer)
-    """
-    images, labels = shapeset.sample(MONITORED, MONITORED_SEED)
-    schedule = _early_and_even(scale.updates, 10, 100)
-    monitors = [
-        instruments.Monitor(images, labels, schedule, BESIDE_JACOBIANS),
-        jacobian.Monitor(images, labels, schedule, ("mean", "rms", "geometric_mean")),
-    ]
-    history = _train_pairs(scale, depth, monitors, checkpoint, progress)
-    for name, array in history.arrays.items():
-        if array.dtype == np.float64:  # seven digits will do, and halve the file
-            history.arrays[name] = array.astype(np.float32)
-    return history
-
-
+LAYERS = ("activation_percentiles", "activation_std", "activation_saturated", "cost", "error")
+GRADIENTS = ("back_propagated_std", "weight_gradient_std", "cost", "error")
 BESIDE_JACOBIANS = (
     "activation_std",
     "activation_saturated",
@@ -176,319 +123,331 @@ BESIDE_JACOBIANS = (
     "cost",
     "error",
 )
+BINS = tuple(round(-1 + 0.1 * k, 1) for k in range(21))  # of .1, from -1 to 1
 
 
-def _train_pairs(scale, depth, monitors, checkpoint, progress):
-    """Train tanh networks from both initialisations, stacked, seed by seed, and join them."""
-
-    def one_seed(seed, path):
-        return training.train(
-            _pair("tanh", depth, scale.width, seed),
-            shapeset.Stream(scale.batch_size, seed),
-            scale.updates,
-            scale.learning_rates,
-            monitors=monitors,
-            checkpoint=path,
-            progress=progress,
-        )
-
-    settings = asdict(scale) | {"depth": depth, "monitors": [m.config for m in monitors]}
-    return training.History.join(_seed_by_seed(one_seed, scale.seeds, settings, checkpoint))
+def sigmoid_schedule(updates):
+    """Return when a sigmoid's story is recorded: some twenty times a decade, and 400 in all."""
+    return sweeps.schedule(("early_and_even", 20, 400), updates)
 
 
-# ---------------------------------------------------------------- at initialisation
-def signal_at_initialisation(scale, checkpoint=None, progress=True):
-    """Measure the signal, forward and backward, in untrained networks: Figures 6 to 8, C13 to C15.
-
-    Three activations, both schemes, 300 test images; gradients are of each image's cross-entropy.
-
-    Parameters
-    ----------
-    scale : Networks
-    checkpoint : path, optional; a stopped call goes on from files beside it
-
-    Returns
-    -------
-    training.History
-        Arrays (activation, scheme, network, ...) as in `SIGNAL_AXES`; the arrays `activation`,
-        `scheme`, `network` (seeds; equal ones draw alike), `layer`, `matrix` name what stands
-        along the axes. `input_square` (input,) is ``|x|^2/n_0`` of each image.
-    """
-    images, labels = shapeset.sample(MONITORED, MONITORED_SEED)
-
-    def measure(model):
-        return signal(model, images, labels)
-
-    fixed = {"input_square": (_mean_square(images), ("input",))}
-    return _at_initialisation(measure, SIGNAL_AXES, fixed, scale, checkpoint, progress)
-
-
-# Layers 1 .. d, matrices (of s^i, delta^i, W^i) 0 .. d. "square" is a mean square, over examples
-# and entries.
-SIGNAL_AXES = {
-    "activation_mean": ("layer",),
-    "activation_std": ("layer",),
-    "activation_square": ("layer",),
-    "back_propagated_std": ("matrix",),  # of dC/ds, per example
-    "back_propagated_square": ("matrix",),
-    "weight_gradient_std": ("matrix",),  # over entries, of the mean cost of the images, as Fig. 8
-    "weight_gradient_square": ("matrix",),  # of each example's own dC/dw
-    "top_square": ("input",),  # of dC/ds^d, over classes alone; float16, to 5e-4
-}
-
-
-def signal(model, images, labels):
-    """Measure what `signal_at_initialisation` records of each run of a model, by one backward pass.
-
-    The square of an example's own weight gradient needs no matrix: dC/dw is an outer product,
-    Eq. (3), so its mean square is that of z times that of delta.
-
-    Returns
-    -------
-    dict of (R, ...) arrays, by the names of `SIGNAL_AXES`
-    """
-    trace = model(images)
-    gradients = backprop.gradients(model, trace, labels)
-    z = [_mean_square(values.expand(model.runs, -1, -1)) for values in trace.activations]
-    delta = [_mean_square(values) for values in gradients.pre_activations]  # (R, B) each
-    own = [(a * b).mean(-1) for a, b in zip(z, delta, strict=True)]
-    return {
-        "activation_mean": _per_layer(trace.activations[1:], torch.mean),
-        "activation_std": _per_layer(trace.activations[1:], _std),
-        "activation_square": np.stack([a.mean(-1) for a in z[1:]], axis=1),
-        "back_propagated_std": _per_layer(gradients.pre_activations, _std),
-        "back_propagated_square": np.stack([b.mean(-1) for b in delta], axis=1),
-        "weight_gradient_std": _per_layer(gradients.weights, _std),
-        "weight_gradient_square": np.stack(own, axis=1),
-        "top_square": delta[-1].astype(np.float16),  # float32 would triple the file
-    }
-
-
-def jacobian_at_initialisation(scale, checkpoint=None, progress=True):
-    """Take the layers' Jacobians dz^l/dz^(l-1) of untrained networks apart: C16 and C28.
-
-    Networks and axes are those of `signal_at_initialisation`, inputs the first ten of its images:
-    exact there, and estimated by `jacobian.mean_singular_value` over all 300.
-
-    Parameters
-    ----------
-    scale : Networks
-    checkpoint : path, optional; a stopped call goes on from files beside it
-
-    Returns
-    -------
-    training.History
-        Arrays (activation, scheme, network, ...) as in `JACOBIAN_AXES`; `input_square` (input,).
-        Of tanh, network 0, input 0, the singular values in falling order: `spectrum` (scheme,
-        layer, value) of dz^l/dz^(l-1), `product_spectrum` of dz^l/dz^0.
-    """
-    images, _ = shapeset.sample(MONITORED, MONITORED_SEED)
-
-    def measure(model):
-        return jacobians(model, images, scale.inputs)
-
-    fixed = {"input_square": (_mean_square(images[: scale.inputs]), ("input",))}
-    fixed |= _first_spectra(_pair("tanh", scale.depth, scale.width, 0, torch.float64), images)
-    return _at_initialisation(measure, JACOBIAN_AXES, fixed, scale, checkpoint, progress)
-
-
-JACOBIAN_AXES = {
-    "mean": ("layer", "input"),  # of the singular values of one layer's Jacobian at one input
-    "rms": ("layer", "input"),
-    "geometric_mean": ("layer", "input"),
-    "all_mean": ("layer",),  # the same, averaged over all 300 images
-    "all_rms": ("layer",),
-    "all_geometric_mean": ("layer",),
-    "all_standard_error": ("layer",),  # of all_mean, as an estimate over the images
-    "variance_ratio": ("layer",),  # Var z^l / Var z^(l-1), over units and all 300 images
-}
-
-
-def jacobians(model, images, inputs):
-    """Measure what `jacobian_at_initialisation` records: Jacobians at the first `inputs` images.
-
-    Returns
-    -------
-    dict of (R, ...) float32 arrays, by the names of `JACOBIAN_AXES`
-    """
-    trace = model(images)
-    spread = _per_layer([z.expand(model.runs, -1, -1) for z in trace.activations], _std)
-    layers = [
-        [
-            jacobian.singular_values(weight, slope[:inputs])
-            for weight, slope in zip(
-                model.weights[i], jacobian.slopes(model, trace, i), strict=True
-            )
-        ]
-        for i in range(model.depth)
-    ]
-    values = np.array(layers).swapaxes(0, 1)  # (R, layer, input, value)
-    over_all = jacobian.Monitor(images, None, instruments.every(1)).measure(model)
-    found = {f"all_{name}": value for name, value in over_all.items()} | {
-        "mean": values.mean(-1),
-        "rms": np.sqrt((values**2).mean(-1)),
-        "geometric_mean": np.exp(np.log(values).mean(-1)),
-        "variance_ratio": (spread[:, 1:] / spread[:, :-1]) ** 2,
-    }
-    return {name: array.astype(np.float32) for name, array in found.items()}
-
-
-def _first_spectra(model, images):
-    """Return the spectra of each run at the first image: layer by layer, and of the product.
-
-    In double precision throughout: the product's small values lie far below its large ones.
-    """
-    trace = model(images[:1].double())
-    found = {"spectrum": [], "product_spectrum": []}
-    for run in range(model.runs):
-        for i in range(model.depth):
-            layer = jacobian.matrix(model, trace, i, run)[0]
-            so_far = jacobian.product(model, trace, 0, i, run)[0]
-            found["spectrum"].append(torch.linalg.svdvals(layer))
-            found["product_spectrum"].append(torch.linalg.svdvals(so_far))
-    shape, axes = (model.runs, model.depth, -1), ("scheme", "layer", "value")
-    return {
-        name: (torch.stack(values).view(shape).float().numpy(), axes)
-        for name, values in found.items()
-    }
-
-
-def _pair(activation, depth, width, seed, dtype=torch.float32):
-    """Return two runs from the same draws: standard and normalized."""
-    return models.MLP(
-        [PIXELS, *depth * [width], len(shapeset.CLASSES)],
-        activation,
-        runs=len(SCHEMES),
-        scheme=SCHEMES,
-        seed=[seed] * len(SCHEMES),
-        dtype=dtype,
+def _sigmoid(updates):
+    return (
+        sweeps.Watch(SIGMOID_QUANTITIES, ("early_and_even", 20, 400), MONITORED, MONITORED_SEED),
+        _at_end("validation", updates),
     )
 
 
-def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress):
-    """Measure network after network, every activation under both schemes, and join them.
-
-    `measure(model)` returns (scheme, ...) arrays, `axes` names what follows the scheme, and
-    `fixed` holds (array, axes) of what is the same for all networks.
-    """
-    settings = asdict(scale) | {"examples": MONITORED, "images_seed": MONITORED_SEED}
-    axes = {name: ("activation", "scheme", "network", *last) for name, last in axes.items()}
-    fixed = fixed | {
-        "activation": (np.array(ACTIVATIONS), ("activation",)),
-        "scheme": (np.array(SCHEMES), ("scheme",)),
-        "network": (np.arange(scale.networks), ("network",)),
-        "layer": (np.arange(1, scale.depth + 1), ("layer",)),
-        "matrix": (np.arange(scale.depth + 1), ("matrix",)),
-    }
-
-    def one_network(seed, path):
-        found = [
-            measure(_pair(activation, scale.depth, scale.width, seed)) for activation in ACTIVATIONS
-        ]
-        arrays = {name: np.stack([part[name] for part in found])[:, :, None] for name in axes}
-        return training.History(arrays, axes, settings, storage.provenance())
-
-    seeds = tqdm(range(scale.networks), unit=" networks", disable=not progress, file=sys.stderr)
-    try:
-        parts = _seed_by_seed(one_network, seeds, settings | {"arrays": list(axes)}, checkpoint)
-    except KeyboardInterrupt:
-        then = "goes on after the last finished one" if checkpoint else "starts again"
-        raise KeyboardInterrupt(f"stopped; the same call {then}") from None
-    arrays = {name: np.concatenate([part[name] for part in parts], axis=2) for name in axes}
-    arrays |= {name: array for name, (array, _) in fixed.items()}
-    axes |= {name: names for name, (_, names) in fixed.items()}
-    return training.History(arrays, axes, settings, parts[0].provenance)
+def _layers(updates):
+    """Figures 3, 4 and 10: statistics of activations, and less often their histograms."""
+    histograms = sweeps.Watch(
+        ("activation_histogram",),
+        ("early_and_even", 4, 20),
+        MONITORED,
+        MONITORED_SEED,
+        edges=(("activation", BINS),),
+        name="bins",
+    )
+    return (
+        sweeps.Watch(LAYERS, ("early_and_even", 10, 150), MONITORED, MONITORED_SEED),
+        histograms,
+        _at_end("validation", updates),
+    )
 
 
-def _mean_square(values):
-    """Return the mean square over the last axis, in double precision."""
-    return values.double().square().mean(-1).numpy()
+def _gradients(updates):
+    return (
+        sweeps.Watch(GRADIENTS, ("early_and_even", 10, 100), MONITORED, MONITORED_SEED),
+        _at_end("validation", updates),
+    )
 
 
-def _std(values, dim):
-    return values.std(dim, correction=0)
+def _errors(updates):
+    """Figures 11 and 12, Table 1: the test error on the way and, on more examples, at the end."""
+    return (
+        sweeps.Watch(("error", "cost"), ("early_and_even", 10, 30), ON_THE_WAY, TEST_SEED),
+        _at_end("test", updates),
+        _at_end("validation", updates),
+    )
 
 
-def _per_layer(tensors, statistic):
-    return np.stack([statistic(v.flatten(1).double(), dim=1).numpy() for v in tensors], axis=1)
+def _at_end(part, updates):
+    seed = {"validation": VALIDATION_SEED, "test": TEST_SEED}[part]
+    return sweeps.Watch(("error",), ("at", (updates,)), EXAMINED, seed, name=part, part=part)
 
 
-# ---------------------------------------------------------------- seed by seed
-def _seed_by_seed(one_seed, seeds, settings, checkpoint):
-    """Return the seeds' histories, each kept beside `checkpoint` once finished, until `tidy`.
-
-    `settings` name the files: they must tell this experiment from any other.
-    """
-    if checkpoint is None:
-        return [one_seed(seed, None) for seed in seeds]
-    checkpoint = pathlib.Path(checkpoint)
-    histories = []
-    for seed in seeds:
-        name = f"{checkpoint.stem}.{storage.key(settings)}.seed{seed}"
-        finished = checkpoint.with_name(f"{name}.done.npz")
-        if not finished.exists():
-            one_seed(seed, checkpoint.with_name(f"{name}.npz")).save(finished)
-        histories.append(training.History.load(finished))
-    return histories
+def _race(updates):
+    every = ("every", max(min(updates, 250), updates // 100))
+    return (sweeps.Watch(("error", "cost"), every, EXAMINED, TEST_SEED),)
 
 
-def tidy(checkpoint):
-    """Remove the finished seeds that an experiment kept beside `checkpoint`, once it is saved."""
-    checkpoint = pathlib.Path(checkpoint)
-    for path in checkpoint.parent.glob(f"{checkpoint.stem}.*.seed*.done.npz"):
-        path.unlink()
+def _jacobians(updates):
+    when = ("early_and_even", 10, 100)
+    return (
+        sweeps.Watch(BESIDE_JACOBIANS, when, MONITORED, MONITORED_SEED),
+        sweeps.Watch(
+            ("mean", "rms", "geometric_mean"), when, MONITORED, MONITORED_SEED, kind="jacobian"
+        ),
+    )
 
 
-# What can be run by name, at which scales: ``hard-to-train run sigmoid_depth4 --scale quick``.
+# ---------------------------------------------------------------- the experiments
+_PAPER = Scale(1000, 5_000_000, RATES)
+_OWN = Scale(1000, 1_000_000, (0.03,))  # for what is not in the paper: its width, our length
+_SIGMOID4 = Curve("sigmoid", depth=4)
+_PAIR = (Curve("tanh"), Curve("tanh", "normalized"))
+_FIVE_CURVES = (
+    Curve("sigmoid"),
+    Curve("tanh"),
+    Curve("softsign"),
+    Curve("softsign", "normalized"),
+    Curve("tanh", "normalized"),
+)
+
+
+def _five_curves(data):
+    return tuple(replace(curve, data=data) for curve in _FIVE_CURVES)
+
+
+_INSIDE = {
+    "lesson": Scale(100, 20_000, (0.1,), (0,)),
+    "workstation": Scale(300, 300_000, RATES),
+    "paper": _PAPER,
+}
+
+# What can be reproduced by name: ``hard-to-train reproduce fig02 --scale lesson``.
 EXPERIMENTS = {
-    "race_depth8": (
-        race,
+    "fig02": Training(
+        "Figure 2",
+        "activations of a sigmoid network whose top layer shuts down and comes back (C01 to C06)",
+        (_SIGMOID4,),
+        _sigmoid,
         {
-            "quick": Scale(100, 5_000, (0.03,), (0, 1, 2)),
-            "workstation": Scale(100, 100_000, (0.03,), (0, 1, 2, 3, 4)),
+            "lesson": Scale(100, 60_000, (1.0,), THREE),
+            "workstation": Scale(100, 400_000, (0.3,)),  # as `sigmoid_rates` chose
+            "paper": _PAPER,
         },
     ),
-    "signal_at_initialisation": (
-        signal_at_initialisation,
-        {"quick": Networks(300, 10), "workstation": Networks(1000, 40)},
+    "fig03": Training(
+        "Figure 3",
+        "tanh and softsign layers as they saturate, standard weights (C08, C09)",
+        (Curve("tanh"), Curve("softsign")),
+        _layers,
+        _INSIDE,
     ),
-    "jacobian_at_initialisation": (
-        jacobian_at_initialisation,
-        {"quick": Networks(200, 3), "workstation": Networks(1000, 20)},
+    "fig04": Training(
+        "Figure 4",
+        "histograms of the same networks' activations at the end (C10)",
+        (Curve("tanh"), Curve("softsign")),
+        _layers,
+        _INSIDE,
     ),
-    "jacobian_training": (
-        jacobian_training,
+    "fig09": Training(
+        "Figure 9",
+        "gradients of each layer during training, standard and normalized tanh (C17, C18)",
+        _PAIR,
+        _gradients,
         {
-            "quick": Scale(100, 5_000, (0.03,), (0, 1, 2)),
-            "workstation": Scale(100, 200_000, (0.03,), (0, 1, 2, 3, 4)),
+            "lesson": Scale(300, 3_000, (0.03,), (0,)),
+            "workstation": Scale(1000, 20_000, RATES),  # the effect needs width
+            "paper": _PAPER,
         },
     ),
-    "sigmoid_rates": (
-        saturating_sigmoid,
+    "fig10": Training(
+        "Figure 10",
+        "tanh layers as they saturate, normalized weights (C19)",
+        (Curve("tanh", "normalized"),),
+        _layers,
+        _INSIDE,
+    ),
+    "fig11": Training(
+        "Figure 11",
+        "test error on Shapeset, all activations and schemes (C20, C21, C29)",
+        (*_FIVE_CURVES, _SIGMOID4),
+        _errors,
         {
-            "quick": Scale(100, 5_000, RATES, (100,)),
-            "workstation": Scale(100, 400_000, RATES, (100,)),
+            "lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE),
+            "workstation": Scale(300, 200_000, RATES),
+            "paper": _PAPER,
         },
     ),
-    "sigmoid_depth4": (
-        saturating_sigmoid,
+    "fig12": Training(
+        "Figure 12",
+        "test error on MNIST and CIFAR-10 (C22)",
+        _five_curves("mnist") + _five_curves("cifar10"),
+        _errors,
         {
-            "quick": Scale(100, 30_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 400_000, (0.3,), (0, 1, 2, 3, 4)),
+            "lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE),
+            "workstation": Scale(300, 100_000, RATES),
+            "paper": _PAPER,
         },
     ),
-    "sigmoid_depth4_frozen": (
-        functools.partial(saturating_sigmoid, output_bias=False),
+    "table1": Summary(
+        "Table 1",
+        "final test errors on the three data sets, beside the paper's (C21, C22)",
+        ("fig11", "fig12"),
+    ),
+    "race_depth8": Training(
+        "lesson 0",
+        "test error of standard and normalized tanh networks of depth 8, at one rate",
+        (Curve("tanh", depth=8), Curve("tanh", "normalized", depth=8)),
+        _race,
         {
-            "quick": Scale(100, 3_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 50_000, (0.3,), (0, 1, 2, 3, 4)),
+            "lesson": Scale(100, 5_000, (0.03,), THREE),
+            "workstation": Scale(100, 100_000, (0.03,)),
+            "paper": _OWN,
         },
     ),
-    "sigmoid_depth5": (
-        functools.partial(saturating_sigmoid, depth=5),
+    "sigmoid_rates": Training(
+        "for Figure 2",
+        "the same sigmoid network at six rates, with its validation error",
+        (_SIGMOID4,),
+        _sigmoid,
         {
-            "quick": Scale(100, 30_000, (1.0,), (0, 1, 2)),
-            "workstation": Scale(100, 500_000, (0.3,), (0, 1, 2, 3, 4)),
+            "lesson": Scale(100, 5_000, RATES, (SEARCH_SEED,)),
+            "workstation": Scale(100, 400_000, RATES, (SEARCH_SEED,)),
+            "paper": replace(_PAPER, seeds=(SEARCH_SEED,)),
         },
+        every_rate=True,
+    ),
+    "sigmoid_depth4_frozen": Training(
+        "for Figure 2",
+        "the same sigmoid network with its output biases held at 0 (C06)",
+        (replace(_SIGMOID4, output_bias=False),),
+        _sigmoid,
+        {
+            "lesson": Scale(100, 3_000, (1.0,), THREE),
+            "workstation": Scale(100, 50_000, (0.3,)),
+            "paper": _PAPER,
+        },
+        rate_of=_SIGMOID4,
+    ),
+    "sigmoid_depth5": Training(
+        "for Figure 2",
+        "a sigmoid network with one layer more, at the same rate (C05)",
+        (Curve("sigmoid"),),
+        _sigmoid,
+        {
+            "lesson": Scale(100, 60_000, (1.0,), THREE),
+            "workstation": Scale(100, 500_000, (0.3,)),
+            "paper": _PAPER,
+        },
+        rate_of=_SIGMOID4,
+    ),
+    "jacobian_training": Training(
+        "lesson 9",
+        "the layers' Jacobians during training, standard and normalized tanh",
+        _PAIR,
+        _jacobians,
+        {
+            "lesson": Scale(100, 5_000, (0.03,), THREE),
+            "workstation": Scale(100, 200_000, (0.03,)),
+            "paper": _OWN,
+        },
+    ),
+    "signal_at_initialisation": Untrained(
+        "Figures 6 to 8",
+        "activations and gradients before training, both schemes (C13 to C15)",
+        untrained.signal_at_initialisation,
+        {
+            "lesson": untrained.Networks(300, 10),
+            "workstation": untrained.Networks(1000, 40),
+            "paper": untrained.Networks(1000, 40),
+        },
+        seconds=2,
+    ),
+    "jacobian_at_initialisation": Untrained(
+        "section 4.2.2",
+        "singular values of the layers' Jacobians before training (C16, C28)",
+        untrained.jacobian_at_initialisation,
+        {
+            "lesson": untrained.Networks(200, 3),
+            "workstation": untrained.Networks(1000, 20),
+            "paper": untrained.Networks(1000, 20),
+        },
+        seconds=40,
     ),
 }
+
+
+def find(name, scale="lesson"):
+    """Return the experiment called `name`; ValueError if it or its scale does not exist."""
+    if name not in EXPERIMENTS:
+        raise ValueError(f"no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
+    experiment = EXPERIMENTS[name]
+    if scale not in experiment.scales:
+        raise ValueError(f"{name} has no scale {scale!r}; it has: {', '.join(experiment.scales)}")
+    return experiment
+
+
+# ---------------------------------------------------------------- as runs
+def search(name, scale="lesson"):
+    """Return the runs that choose the rates of an experiment, on a seed of their own.
+
+    Returns
+    -------
+    list of `sweeps.Run`, empty where there is nothing to choose
+    """
+    found = []
+    for experiment, size in trainings(name, scale):
+        if experiment.every_rate or len(size.rates) == 1:
+            continue
+        curves = (experiment.rate_of,) if experiment.rate_of else experiment.curves
+        watches = (_at_end("validation", size.updates),)
+        found += [
+            _run(curve, size, rate, SEARCH_SEED, watches) for curve in curves for rate in size.rates
+        ]
+    return found
+
+
+def runs(name, scale="lesson", seeds=None, rates=None):
+    """Return the runs whose curves an experiment shows, seed by seed.
+
+    Parameters
+    ----------
+    name, scale : str, of `EXPERIMENTS`
+    seeds : int, how many in place of the scale's own number
+    rates : dict, `Curve` to rate, as `reproduce.choose` gives it
+        Where one is missing, the first of the grid stands for it.
+
+    Returns
+    -------
+    list of `sweeps.Run`; empty for networks that are not trained
+    """
+    found = []
+    for experiment, size in trainings(name, scale):
+        watches = experiment.watches(size.updates)
+        for seed in _seeds(size.seeds, seeds):
+            for curve in experiment.curves:
+                chosen = (rates or {}).get(experiment.rate_of or curve, size.rates[0])
+                for rate in size.rates if experiment.every_rate else (chosen,):
+                    found.append(_run(curve, size, rate, seed, watches))
+    return found
+
+
+def trainings(name, scale):
+    """Return the trainings that make up an experiment, as pairs (`Training`, `Scale`)."""
+    experiment = find(name, scale)
+    if isinstance(experiment, Summary):
+        return [pair for part in experiment.parts for pair in trainings(part, scale)]
+    return [(experiment, experiment.scales[scale])] if isinstance(experiment, Training) else []
+
+
+def _seeds(own, count):
+    if count is None:
+        return own
+    if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+        raise ValueError(f"seeds must be a whole number of at least 1, not {count!r}")
+    return tuple(range(own[0], own[0] + count))
+
+
+def _run(curve, size, rate, seed, watches):
+    return sweeps.Run(
+        **asdict(curve),
+        learning_rate=rate,
+        seed=seed,
+        updates=size.updates,
+        width=size.width,
+        batch_size=size.batch_size,
+        watches=watches,
+    )

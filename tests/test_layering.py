@@ -12,7 +12,7 @@ LIBRARY = ROOT / "course_lib"
 
 # From the ground up. A new module is entered here; a module of the widgets stands with `widgets`.
 LAYERS = [
-    {"storage", "activations", "spectra", "plots"},
+    {"storage", "activations", "spectra", "plots", "processes"},
     {"theory", "shapeset", "datasets", "results"},
     {"init"},
     {"models"},
@@ -20,9 +20,9 @@ LAYERS = [
     {"instruments", "jacobian", "engine"},
     {"training"},
     {"pretraining", "second_order", "baselines"},
-    {"sweeps", "criteria"},
+    {"sweeps", "untrained", "criteria"},
     {"experiments", "verdicts"},
-    {"claims", "report", "checks"},
+    {"reproduce", "figures", "claims", "report", "checks"},
     {"widgets", "classroom", "__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
