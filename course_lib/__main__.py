@@ -108,14 +108,16 @@ def _reproduce(given):
         file.write(_csv(shown.rows).encode())
     print(f"\n{_aligned(shown.rows)}\n\n{shown.alt}")
     if lost := int((history["diverged"] >= 0).sum() if "diverged" in history else 0):
-        print(f"{lost} runs diverged and are left out.")
+        print(f"{_count(lost, 'run')} diverged: left out.")
     print(f"Wrote {to}.svg, .csv and .npz after {duration(time.monotonic() - started)}.")
 
 
 def _planned(plan, given):
     """Say in a few lines what a plan will do."""
     if plan.networks:
-        lines = [f"{plan.networks} networks of each kind are measured, on the CPU; none is trained"]
+        lines = [
+            f"to measure, on the CPU: {_count(plan.networks, 'network')} of each kind, untrained"
+        ]
     else:
         if given.cluster:
             at_a_time, where = "on the cluster", plan.device
@@ -123,8 +125,9 @@ def _planned(plan, given):
             at_a_time = f"{plan.workers} at a time"
             where = engine.describe(engine.device(plan.device), given.threads)
         lines = [
-            f"{plan.runs:,} networks are trained in {len(plan.search) + len(plan.jobs):,} jobs, "
-            f"{at_a_time}; {plan.updates:,} updates in all",
+            f"to train: {_count(plan.runs, 'network')} in "
+            f"{_count(len(plan.search) + len(plan.jobs), 'job')}, {at_a_time}; "
+            f"{plan.updates:,} updates in all",
             f"on {where}; about {max(plan.memory / 1e6, 1):,.0f} MB of memory",
         ]
         if plan.search:
@@ -142,6 +145,10 @@ def duration(seconds):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{max(2, seconds):.0f} seconds"
+
+
+def _count(number, noun):
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 def _aligned(rows):

@@ -29,7 +29,7 @@ def test_reproduce_says_what_it_does_and_writes_figure_table_and_arrays(tiny, tm
     said = capsys.readouterr().out
     first, table = said.split("\n\n")[:2]
     assert "fig10 at scale lesson, Figure 10: tanh layers" in first
-    assert "1 networks are trained in 1 jobs, 1 at a time; 30 updates in all" in first
+    assert "to train: 1 network in 1 job, 1 at a time; 30 updates in all" in first
     assert re.search(r"on cpu, 1 of \d+ cores a job; about \d+ MB of memory", first)
     assert "takes about 2 seconds" in first and f"stay in {tmp_path}" in first
     assert "tanh N, depth 5" in table and "fig10-lesson.svg, .csv and .npz" in said
@@ -135,7 +135,7 @@ def test_networks_before_training_are_reproduced_too(tmp_path, monkeypatch, caps
     monkeypatch.setitem(experiments.EXPERIMENTS, "signal_at_initialisation", small)
     given = ["reproduce", "signal_at_initialisation", "--out", str(tmp_path)]
     assert command.main(given) == 0
-    assert "2 networks of each kind are measured, on the CPU" in capsys.readouterr().out
+    assert "to measure, on the CPU: 2 networks of each kind" in capsys.readouterr().out
     assert not list(tmp_path.glob("checkpoints/*")), "nothing is left of what was kept"
     assert command.main([*given, "--seeds", "3"]) == 2
     assert "has no seeds to choose" in capsys.readouterr().err
