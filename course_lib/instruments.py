@@ -276,7 +276,9 @@ def statistics(layers, names, percentiles=(98,), edges=None, activation=None):
             scratch = rows.new_empty(rows.numel(), dtype=torch.float64)
         wide = scratch[: rows.numel()].view(rows.shape)
         if "saturated" in names:
-            found["saturated"].append(wide.copy_(activation.saturated(rows)).mean(1))
+            # What `Activation.saturated` says, as 0 and 1 in place: three times as fast as bools.
+            low = activation.slope(rows).lt_(activations.SATURATION * activation.steepest)
+            found["saturated"].append(low.sum(1).double() / rows.shape[1])
         if "mean" in names or "std" in names:
             mean = wide.copy_(rows).mean(1, keepdim=True)
             found["mean"].append(mean[:, 0])

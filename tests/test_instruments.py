@@ -92,6 +92,18 @@ def test_saturated_share_has_the_bounds_of_the_paper():
         assert found["activation_saturated"].tolist() == [[2 / 5]]
 
 
+@pytest.mark.parametrize("name", activations.NAMES)
+def test_saturated_share_is_that_of_the_activation(name):
+    activation = activations.get(name)
+    for dtype in (torch.float32, torch.float64):
+        s = 4 * torch.randn(2, 1000, generator=torch.Generator().manual_seed(0)).to(dtype)
+        z = activation.function(s)
+        before = z.clone()
+        found = instruments.statistics([z], ["saturated"], activation=activation)["saturated"]
+        assert found[:, 0].tolist() == (activation.saturated(z).sum(1).double() / 1000).tolist()
+        assert torch.equal(z, before)
+
+
 def test_cost_error_and_the_parts_of_the_logits():
     model, x, labels = problem()
     names = ["cost", "error", "logit_weight_rms", "logit_bias_rms"]
