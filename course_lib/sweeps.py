@@ -10,11 +10,9 @@ import contextlib
 import functools
 import glob
 import math
-import multiprocessing
 import numbers
 import os
 import pathlib
-import signal
 import sys
 import threading
 import time
@@ -22,11 +20,9 @@ from concurrent.futures import (
     FIRST_COMPLETED,
     BrokenExecutor,
     CancelledError,
-    ProcessPoolExecutor,
     wait,
 )
 from dataclasses import asdict, dataclass, fields, replace
-from multiprocessing import connection
 
 import numpy as np
 import torch
@@ -41,6 +37,7 @@ from course_lib import (
     instruments,
     jacobian,
     models,
+    processes,
     shapeset,
     storage,
     training,
@@ -49,17 +46,20 @@ from course_lib import (
 # Inputs and classes of each data set; small_imagenet needs a folder of pictures of the reader's.
 DATA = {"shapeset": (1024, 9), "mnist": (784, 10), "cifar10": (3072, 10)}
 PARTS = ("validation", "test")
-# Runs a stack, by the largest width it is meant for. From `make bench`: wider stacks gain little
-# and leave fewer jobs to share out. On CUDA a guess: a step of few runs leaves the card idle.
-STACK = {"cpu": {150: 16, 500: 8, math.inf: 1}, "cuda": {150: 256, 500: 128, math.inf: 32}}
+# The most runs a stack, by the largest width it is meant for. On a CPU a run of width 100 takes
+# half the time in a stack of 16 that it takes alone, and one of width 1000 twice the time in a
+# stack of 4: there the weights no longer fit the cache. For CUDA a guess: few runs leave it idle.
+STACK = {"cpu": {150: 16, 400: 4, math.inf: 1}, "cuda": {150: 256, 500: 128, math.inf: 32}}
 MEANING = 1  # part of each key: raise it when the same `Run` comes to mean another computation
 ATTEMPTS = 3  # times that a job's worker may die before the job has got any further
 
-# What `seconds` reckons with. CPU: one thread of a Xeon at 2.x GHz; CUDA: not measured.
-RATE = {100: 62e9, 300: 74e9, 1000: 60e9}  # flops a second of the engine, by width
-OVERHEAD = 1e-4  # seconds an update
+# What `seconds` reckons with. Measured once, as processor time of one thread of an Intel Xeon with
+# torch 2.13, on stacks of 1 to 16 at widths 20 to 1000; the CUDA numbers were not measured.
+RATE = {100: 65e9, 300: 68e9, 1000: 57e9}  # flops a second, by width
+OVERHEAD = 3e-5, 1.5e-5  # seconds an update, and an update of each run
 DRAWING = 12.5e-6  # seconds an image of Shapeset
-CUDA_BYTES = 1.5e12  # bytes a second, half of an H200's
+JACOBIAN = 4e-3, 0.95e-9  # seconds a mean singular value of a layer, and those times width^3
+CUDA_BYTES = 1.5e12  # bytes a second: a third of a large card's
 CUDA_OVERHEAD = 1e-4  # seconds an update
 
 
@@ -390,33 +390,40 @@ def seconds(job):
 
     An update takes an overhead, the drawing of its mini-batches, and for each run 6 flops for
     every weight and example (4 in the first layer) at the rate that the engine reached at that
-    width, one thread (`RATE`); looking at an example takes 2, or 6 with gradients. Reading data
-    and starting a process are left out. For CUDA it is a guess that was not measured: the weights
-    pass four times an update at half the bandwidth of a large card.
+    width on one thread, `RATE`; looking at an example takes 2 a weight, or 6 with gradients.
+    Reading data and starting a process are left out. For CUDA it is a guess, not measured: the
+    weights pass four times an update at a third of the bandwidth of a large card.
     """
-    run, runs = job.runs[0], len(job.runs)
+    run, runs, rate = job.runs[0], len(job.runs), _rate(job.runs[0].width)
     pairs = list(zip(run.sizes, run.sizes[1:], strict=False))
     weights = sum(a * b for a, b in pairs)
+    if job.device == "cuda":
+        return run.updates * (CUDA_OVERHEAD + 16 * weights * runs / CUDA_BYTES)
     flops = run.batch_size * (6 * weights - 2 * pairs[0][0] * pairs[0][1])
     drawn = run.batch_size * len({r.stream_seed for r in job.runs}) * (run.data == "shapeset")
-    if job.device == "cuda":
-        update = CUDA_OVERHEAD + 16 * weights * runs / CUDA_BYTES
-        return run.updates * update
-    rate = _rate(run.width)
-    looks = 0
-    for watch in run.watches:
-        each = (6 if _needs_gradients(watch) else 2) * watch.examples * weights
-        looks += _records(watch.schedule, run.updates) * runs * each / rate
-    return run.updates * (OVERHEAD + runs * flops / rate + DRAWING * drawn) + looks
+    fixed, each = OVERHEAD
+    update = fixed + DRAWING * drawn + runs * (each + flops / rate)
+    looks = sum(
+        _records(watch.schedule, run.updates) * runs * _look(watch, run, weights, rate)
+        for watch in run.watches
+    )
+    return run.updates * update + looks
+
+
+def _look(watch, run, weights, rate):
+    """Return the seconds that a watch takes to look at one run once."""
+    back = ("back_propagated", "weight_gradient", "rms", "geometric_mean")
+    flops = 6 if any(q.startswith(back) for q in watch.quantities) else 2
+    found = flops * watch.examples * weights / rate
+    if watch.kind == "jacobian" and {"mean", "standard_error"} & set(watch.quantities):
+        fixed, cubic = JACOBIAN
+        found += run.depth * (fixed + cubic * run.width**3)
+    return found
 
 
 def _rate(width):
     """Interpolate `RATE` at a width."""
     return float(np.interp(math.log(width), np.log(list(RATE)), list(RATE.values())))
-
-
-def _needs_gradients(watch):
-    return any(q.startswith(("back_propagated", "weight_gradient")) for q in watch.quantities)
 
 
 def _records(spec, updates):
@@ -727,7 +734,7 @@ def _alone(task, tasks, progress):
         raise KeyboardInterrupt(_stopped(tasks)) from None
     except Exception as why:
         raise _failure([(task, why)], tasks) from why
-    with _interrupts():  # its checkpoint is gone
+    with processes.interrupts():  # its checkpoint is gone
         task.keep(history)
 
 
@@ -735,10 +742,10 @@ def _together(todo, executor, bar, tasks):
     """Have the jobs computed at the same time; keep each one's curves when it is done."""
     own = executor is None
     count = workers([task.job for task in todo])
-    idle = [_Worker() for _ in range(count)] if own else [executor] * len(todo)
+    idle = [processes.Worker() for _ in range(count)] if own else [executor] * len(todo)
     running, failed, unwritten, looked = {}, [], [], time.monotonic()
     todo = todo[::-1]
-    with _interrupts() as stop, _closing(idle, running):
+    with processes.interrupts() as stop, _closing(idle, running):
         while running or (todo and not stop.is_set()):
             while todo and idle and not stop.is_set():
                 task, slot = todo.pop(), idle.pop()
@@ -756,7 +763,7 @@ def _together(todo, executor, bar, tasks):
                         stop.set()
                 elif own and isinstance(error, (BrokenExecutor, KeyboardInterrupt)):
                     slot.close()
-                    slot = _Worker()
+                    slot = processes.Worker()
                     if not task.died():
                         failed.append((task, _worn_out(task)))
                     elif not stop.is_set():
@@ -790,11 +797,25 @@ def _error(future):
 def _stop(running):
     """Ask the workers of this machine to write their checkpoints; give up what runs elsewhere."""
     for future, (_, slot) in list(running.items()):
-        if isinstance(slot, _Worker):
+        if isinstance(slot, processes.Worker):
             slot.stop()
         else:  # a job that has begun there goes on to its end, or to that of its worker
             future.cancel()
             del running[future]
+
+
+@contextlib.contextmanager
+def _closing(idle, running):
+    """Close all workers at the end; kill those that have not finished, whatever the reason."""
+    try:
+        yield
+    finally:
+        for future in running:
+            future.cancel()
+        for slots, busy in ((idle, False), ([slot for _, slot in running.values()], True)):
+            for slot in slots:
+                if isinstance(slot, processes.Worker):
+                    slot.close(busy)
 
 
 def _stopped(tasks):
@@ -824,113 +845,6 @@ def _failure(failed, tasks):
         f"{len(failed)} of {len(tasks)} jobs failed, {others} are finished and kept; the {which}"
         f"one that failed is {task.job.key} (runs: {names}): {type(why).__name__}: {why}"
     )
-
-
-# ---------------------------------------------------------------- processes and signals
-class _Worker:
-    """One spawned process, in a pool of its own, so that its death costs no other job.
-
-    It holds the reading end of a pipe. A word in it means: write the checkpoint and stop; its
-    end means: die at once. The system closes it when this process dies, however it does.
-    """
-
-    def __init__(self):
-        context = multiprocessing.get_context("spawn")
-        orders, self._orders = context.Pipe(duplex=False)
-        self._pool = ProcessPoolExecutor(1, context, _start, (orders,))
-        self._asked = False
-
-    def submit(self, function, *arguments):
-        """Hand the process a call; it is started with the first one."""
-        with _no_interrupts():  # or Ctrl-C would kill a process that is still importing
-            return self._pool.submit(function, *arguments)
-
-    def stop(self):
-        """Ask for the checkpoint, once."""
-        if not self._asked:
-            self._asked = True
-            with contextlib.suppress(OSError):  # it is dead already
-                self._orders.send_bytes(b"stop")
-
-    def close(self, busy=False):
-        """Let the process end; with `busy`, kill it."""
-        if busy:
-            self._orders.close()
-        self._pool.shutdown(wait=True)
-        self._orders.close()
-
-
-def _start(orders):
-    """Make a new process one that ends with its parent and heeds Ctrl-C only while it trains."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    threading.Thread(target=_obey, args=(orders,), daemon=True).start()
-
-
-def _obey(orders):
-    """Wait for orders, and for the parent's death: an orphan must write nothing any more."""
-    parent = multiprocessing.parent_process().sentinel
-    stopping = False
-    while True:
-        ready = connection.wait([parent, orders], timeout=0.2 if stopping else None)
-        try:
-            if parent in ready:
-                os._exit(1)
-            if orders in ready:
-                orders.recv_bytes()
-                stopping = True
-        except (EOFError, OSError):
-            os._exit(1)
-        if stopping:  # again and again: the training that is to heed it may not have begun
-            signal.raise_signal(signal.SIGINT)
-
-
-@contextlib.contextmanager
-def _closing(idle, running):
-    """Close all workers at the end; kill those that have not finished, whatever the reason."""
-    try:
-        yield
-    finally:
-        for future in running:
-            future.cancel()
-        for slots, busy in ((idle, False), ([slot for _, slot in running.values()], True)):
-            for slot in slots:
-                if isinstance(slot, _Worker):
-                    slot.close(busy)
-
-
-@contextlib.contextmanager
-def _no_interrupts():
-    """Hold Ctrl-C back while the block runs; processes started in it begin without it."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextlib.contextmanager
-def _interrupts():
-    """Turn the first Ctrl-C into an event, so that nothing is left half done; not a second one."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals reach the main thread only
-        return
-
-    def interrupted(number, frame):
-        if stop.is_set():
-            raise KeyboardInterrupt("stopped twice: the last checkpoints may be a minute old")
-        stop.set()
-
-    before = signal.signal(signal.SIGINT, interrupted)
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 # ---------------------------------------------------------------- checks

@@ -404,7 +404,7 @@ def test_the_order_of_the_list_changes_no_job():
 
 
 def test_stacks_come_from_the_table():
-    for width, most in ((100, 16), (300, 8), (1000, 1)):
+    for width, most in ((100, 16), (300, 4), (1000, 1)):
         runs = [make(width=width, learning_rate=0.01 * k, watches=()) for k in range(1, 18)]
         assert len(sweeps.plan(runs)[0].runs) == most
     assert engine.device("auto").type == sweeps.plan([make()], device="auto")[0].device
@@ -476,6 +476,10 @@ def test_estimates_grow_with_the_work():
     two = sweeps.Job((run, replace(run, scheme="normalized")))
     assert base < two.seconds < 2 * base  # the images are drawn once
     assert 0 < replace(two, device="cuda").seconds
+    jacobians = replace(WATCH, quantities=("rms",), kind="jacobian")
+    means = replace(jacobians, quantities=("rms", "mean"))
+    cheap, dear = (sweeps.Job((replace(run, watches=(w,)),)).seconds for w in (jacobians, means))
+    assert base < cheap < dear
 
 
 def test_workers_are_as_many_as_there_are_cores(monkeypatch):
@@ -745,13 +749,6 @@ def test_a_sweep_leaves_ctrl_c_as_it_was(tmp_path):
         assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
 
 
-def test_a_second_ctrl_c_does_not_wait():
-    with pytest.raises(KeyboardInterrupt, match="stopped twice"), sweeps._interrupts() as stop:
-        signal.raise_signal(signal.SIGINT)
-        assert stop.is_set()
-        signal.raise_signal(signal.SIGINT)
-
-
 # ---- processes that die ----------------------------------------------------------------------
 # A script, so that a whole sweep can be killed with all its processes. Its workers import it too.
 SCRIPT = """
@@ -952,8 +949,9 @@ def test_ctrl_c_lets_the_workers_write_their_checkpoints(tmp_path, uninterrupted
 def test_ctrl_c_while_the_workers_are_starting(tmp_path):
     """They import for a second or two: no traceback then either."""
     script = Script(tmp_path, "interrupted", 3, UPDATES)
-    assert script.process.stdout.readline() == "begun\n"
-    time.sleep(0.4)
+    while len(script.alive()) < 3:  # itself, Python's keeper of shared resources, a worker
+        time.sleep(0.01)
+    time.sleep(0.2)
     os.killpg(script.process.pid, signal.SIGINT)
     status, out, err = script.end()
     assert status == 1 and err.count("\n") == 1, err
