@@ -45,7 +45,7 @@ serve:  ## show the built book at http://127.0.0.1:8000 (PORT=... for another)
 lint: setup  ## check the style of the code
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
 
-bench: setup  ## run the benchmarks and record their results in benchmarks/results
+bench: setup  ## time the engine, its peers and the rest; record it in benchmarks/results
 	@$(BIN)/python -m benchmarks
 
 notebooks: setup  ## write the lessons as .ipynb into notebooks/

@@ -1,26 +1,81 @@
-"""The benchmarks are found, recorded whole or not at all, and their last results are there."""
+"""The benchmarks run, are recorded whole or not at all, and their last results are there.
+
+No test asserts a time: they run each benchmark at a tiny size and look at what it returns.
+"""
 
 import json
+import math
+import re
+import sys
+from collections import namedtuple
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
 from benchmarks import __main__ as runner
+from benchmarks import (
+    _peers,
+    book,
+    drawing,
+    gpu,
+    growth,
+    instrumentation,
+    jacobian,
+    lessons,
+    machine,
+    shapeset,
+    training,
+)
+from course_lib import engine, models
+
+PAGE = Path(__file__).resolve().parent.parent / "book" / "benchmarks.md"
+RECORDED = {path.stem: json.loads(path.read_text()) for path in runner.RESULTS.glob("*.json")}
 
 
+def finite(numbers):
+    """Say whether all are finite numbers, at least one; True and strings are none."""
+    plain = (type(value) in (int, float) and math.isfinite(value) for value in numbers.values())
+    return bool(numbers) and all(plain)
+
+
+# ---- what is recorded
 def test_every_benchmark_has_a_recorded_result_with_its_origin():
+    """But for those that say themselves that a machine may be unable to run them."""
+    elsewhere = {name for name in runner.names() if hasattr(runner.module(name), "missing")}
     assert "lessons" in runner.names() and "__main__" not in runner.names()
-    recorded = {path.stem: json.loads(path.read_text()) for path in runner.RESULTS.glob("*.json")}
-    assert set(recorded) == set(runner.names())
-    for result in recorded.values():
-        assert result["results"]
+    assert elsewhere == {"gpu"}
+    assert set(runner.names()) - elsewhere <= set(RECORDED) <= set(runner.names())
+    for result in RECORDED.values():
+        assert finite(result["results"])
         assert {"processor", "threads", "torch", "date"} <= set(result["provenance"])
+    assert {"jax", "cores"} <= set(RECORDED["training"]["provenance"])
+
+
+def test_the_page_shows_every_benchmark():
+    shown = set(re.findall(r'show\("(\w+)"|recorded\["(\w+)"\]', PAGE.read_text()))
+    assert {first or second for first, second in shown} == set(runner.names())
+
+
+def test_the_recorded_ratios_are_of_the_benchmark_as_it_is_now():
+    numbers = RECORDED["training"]["results"]
+    for width, runs in training.WIDTHS:
+        prefix = f"width {width}, {runs} run{'s' * (runs > 1)}: "
+        for peer in (training.PLAIN, "torch.func.vmap", training.LIMIT):
+            times = [numbers[f"{prefix}{name}: microseconds"] for name in (peer, training.ENGINE)]
+            ratio = numbers[f"{prefix}{peer}: times the engine's time"]
+            assert ratio == pytest.approx(times[0] / times[1])
 
 
 def test_a_result_is_written_with_its_origin(tmp_path):
-    runner.record("a", {"images_per_second": 3, "seconds": 0.5}, 1.23, tmp_path)
+    numbers = {"images_per_second": 3, "seconds": 0.5}
+    runner.record("a", numbers, 1.23, tmp_path, {"gpu": "none"})
     result = json.loads((tmp_path / "a.json").read_text())
-    assert result["results"] == {"images_per_second": 3, "seconds": 0.5}
-    assert result["took_seconds"] == 1.2 and "torch" in result["provenance"]
+    assert result["results"] == numbers
+    assert result["took_seconds"] == 1.2
+    assert "torch" in result["provenance"] and result["provenance"]["gpu"] == "none"
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), "3", True, None, [1.0]])
@@ -30,5 +85,257 @@ def test_what_is_no_number_is_refused(tmp_path, value):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_benchmark_that_measured_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="'a' measured nothing"):
+        runner.record("a", {}, 1, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- the command
+@pytest.fixture
+def two(monkeypatch, tmp_path):
+    """Two benchmarks in place of the real ones: `first` runs, `second` does what it is given."""
+    modules = {
+        "first": SimpleNamespace(run=lambda: {"seconds": 1.0}),
+        "second": SimpleNamespace(run=lambda: {"seconds": 2.0}, origin=lambda: {"cores": 2}),
+    }
+    monkeypatch.setattr(runner, "names", lambda: sorted(modules))
+    monkeypatch.setattr(runner, "module", modules.get)
+    monkeypatch.setattr(runner.record, "__defaults__", (tmp_path, None))
+    monkeypatch.setattr(runner.announce, "__defaults__", (tmp_path,))
+    return modules
+
+
 def test_an_unknown_benchmark_is_refused_with_the_names():
     assert "lessons" in runner.main(["nothing"])
+
+
+def test_it_says_beforehand_how_long_it_takes(two, tmp_path, capsys):
+    runner.record("first", {"seconds": 1.0}, 61, tmp_path)
+    assert runner.main([]) == 0
+    said = capsys.readouterr().out
+    assert re.search(r"first +about 61 s\n +second +not timed before\nAbout 2 minutes", said)
+    assert said.index("About 2 minutes") < said.index("\nfirst")
+    assert json.loads((tmp_path / "second.json").read_text())["provenance"]["cores"] == 2
+
+
+def test_what_cannot_be_measured_here_is_left_out_with_the_reason(two, tmp_path, capsys):
+    two["second"].missing = lambda: "it needs a CUDA GPU"
+    (tmp_path / "second.json").write_text("kept")
+    assert runner.main([]) == 0
+    assert re.search(r"second +left out: it needs a CUDA GPU", capsys.readouterr().out)
+    assert (tmp_path / "first.json").exists()
+    assert (tmp_path / "second.json").read_text() == "kept"
+
+
+def test_ctrl_c_keeps_what_is_finished(two, tmp_path, capsys):
+    def interrupted():
+        raise KeyboardInterrupt
+
+    two["second"].run = interrupted
+    assert runner.main([]) == 130
+    assert "recorded: first" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["first.json"]
+
+
+# ---- the peers
+TINY = {"widths": ((5, 2),), "threads": (1,), "rounds": 2, "seconds": 0.0, "batches": 4}
+
+
+def test_the_peers_are_timed_side_by_side():
+    numbers = training.run(**TINY)
+    assert finite(numbers)
+    jax = {"JAX", "JAX without vmap"} if training.origin()["jax"] != "not installed" else set()
+    for peer in _peers.PEERS.keys() - {"JAX", "JAX without vmap"} | jax:
+        assert numbers[f"width 5, 2 runs: {peer}: microseconds"] > 0
+        if peer != training.ENGINE:
+            ratio = f"width 5, 2 runs: {peer}: times the engine's time"
+            low, high = (numbers[f"{ratio}, {end} of the rounds"] for end in ("lowest", "highest"))
+            assert 0 < low <= high
+        if peer != training.LIMIT:
+            assert 0 < numbers[f"width 5, 2 runs: {peer}: relative error"] < 1e-5
+
+
+@pytest.fixture
+def start():
+    """The first weights of two small networks, and six mini-batches."""
+    model = models.MLP([7, 4, 5, 3], "tanh", runs=2, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(6, 10, 7, generator=generator)
+    labels = torch.randint(3, (6, 10), generator=generator)
+    return model, {name: value.numpy() for name, value in model.parameters.items()}, images, labels
+
+
+@pytest.mark.parametrize("peer", [name for name in _peers.PEERS if name != training.LIMIT])
+def test_each_peer_takes_the_same_updates_as_float64(start, peer):
+    """Also `jax`, where it is installed."""
+    if peer.startswith("JAX"):
+        pytest.importorskip("jax", reason="JAX is not installed")
+    model, weights, images, labels = start
+    before = {name: value.copy() for name, value in weights.items()}
+    advance, parameters = _peers.PEERS[peer](weights, images.numpy(), labels.numpy(), 0.5)
+    exact = models.MLP(model.sizes, "tanh", runs=2, dtype=torch.float64)
+    for name, value in exact.parameters.items():
+        value.copy_(torch.from_numpy(before[name]))
+    for _ in range(2):  # a second call goes on from where the first ended
+        advance()
+        for x, y in zip(images, labels, strict=True):
+            moved = training.exact_change(exact, x, y, 0.5)
+            for name, value in exact.parameters.items():
+                value.add_(torch.from_numpy(moved[name]))
+    after = parameters()
+    assert weights.keys() == after.keys()
+    for name, value in exact.parameters.items():
+        np.testing.assert_allclose(after[name], value, atol=5e-6, err_msg=name)
+        assert np.array_equal(weights[name], before[name]), "the first weights were changed"
+
+
+def test_a_peer_that_does_other_work_stops_the_benchmark():
+    ours = {"weight_0": np.ones((2, 3)), "bias_0": np.ones(3)}
+    training.check("same", {name: value * (1 + 5e-5) for name, value in ours.items()}, ours)
+    with pytest.raises(RuntimeError, match="other does other work"):
+        training.check("other", ours | {"bias_0": np.ones(3) * 1.001}, ours)
+    with pytest.raises(RuntimeError, match="none does other work"):
+        training.check("none", ours | {"bias_0": np.full(3, np.nan)}, ours)
+
+
+def test_a_worker_that_dies_is_named(tmp_path, capfd):
+    worker = training.Worker(training.PLAIN, 1, "default", tmp_path / "none.npz")
+    try:
+        with pytest.raises(RuntimeError, match="plain PyTorch, 1 thread stopped with status 1"):
+            worker.ready()
+    finally:
+        worker.close()
+    assert "none.npz" in capfd.readouterr().err
+
+
+Timed = namedtuple("Timed", "peer threads kernel name")
+
+
+def worker(peer, threads=1, kernel="default"):
+    name = f"{peer} {kernel} {threads}"
+    return Timed(peer, threads, kernel, name)
+
+
+def test_a_kernel_that_rounds_too_much_does_not_count():
+    fast, slow = (worker(training.ENGINE, kernel=kernel) for kernel in reversed(engine.KERNELS))
+    plain, limit = worker(training.PLAIN), worker(training.LIMIT)
+    times = {slow: [2e-6], fast: [1e-6], plain: [8e-6], limit: [1e-6]}
+    errors = {slow.name: 1.9e-7, fast.name: 2.1e-7, plain.name: 1e-7}
+    numbers = training.summary(times, errors, runs=2)
+    assert numbers["plain PyTorch: times the engine's time"] == pytest.approx(4)
+    assert numbers["this engine: microseconds"] == pytest.approx(1)
+    numbers = training.summary(times, errors | {fast.name: 1.9e-7}, runs=2)
+    assert numbers["plain PyTorch: times the engine's time"] == pytest.approx(8)
+
+
+def test_each_takes_the_threads_it_likes_best():
+    ours, theirs = ([worker(peer, n) for n in (1, 2)] for peer in (training.ENGINE, training.PLAIN))
+    times = {ours[0]: [3, 4, 9], ours[1]: [2, 2, 2], theirs[0]: [5, 6, 9], theirs[1]: [7, 7, 7]}
+    numbers = training.summary(times, {w.name: 1e-7 for w in times}, runs=1)
+    assert numbers["this engine: threads"] == 2 and numbers["plain PyTorch: threads"] == 1
+    assert numbers["plain PyTorch: times the engine's time"] == 3
+    ratio = "plain PyTorch: times the engine's time, {} of the rounds"
+    assert [numbers[ratio.format(end)] for end in ("lowest", "highest")] == [2.5, 4.5]
+
+
+# ---- the others
+def test_growth_has_every_size():
+    before = torch.get_num_threads()
+    numbers = growth.run((1, 2), (5, 6), (1,), threads=(1,), rounds=1, seconds=0)
+    assert len(numbers) == 5 and finite(numbers) and min(numbers.values()) > 0
+    assert torch.get_num_threads() == before
+
+
+def test_drawing_compares_the_same_pictures():
+    before = torch.get_num_threads()
+    stream = drawing.shapeset.Stream(10, seed=0)
+    drawn = drawing.Drawn(stream, 3)
+    assert torch.equal(drawn.batch(2)[0], stream.batch(2)[0])
+    images, labels = drawn.batches(1, 3)
+    assert torch.equal(images[1], stream.batch(2)[0]) and torch.equal(labels[1], stream.batch(2)[1])
+    numbers = drawing.run(widths=((5, 2),), threads=(1,), rounds=1, least=0)
+    assert len(numbers) == 1 and finite(numbers)
+    assert torch.get_num_threads() == before
+
+
+def test_the_machine_is_measured_and_its_threads_restored():
+    before = torch.get_num_threads()
+    numbers = machine.run(threads=(1,), size=20, read=1e4)
+    assert len(numbers) == 2 and finite(numbers) and min(numbers.values()) > 0
+    assert torch.get_num_threads() == before
+
+
+def test_the_gpu_benchmark_runs_or_says_why_not():
+    """On the CPU in place of a GPU, to see that its code runs."""
+    numbers = gpu.run(runs=(1, 2), width=5, least=0, copied=1000, device="cpu")
+    assert finite(numbers) and numbers["updates/s of all, 2 runs"] == pytest.approx(
+        2 * numbers["updates/s per run, 2 runs"]
+    )
+    assert (gpu.missing() is None) == torch.cuda.is_available()
+    if gpu.missing():
+        assert "CUDA" in gpu.missing() and gpu.origin() == {}
+
+
+def test_the_weights_of_an_update_are_counted():
+    """First layer: 3 times its 8 weights; second: 4 times its 3; 2 runs; 4 bytes each."""
+    assert gpu.bytes_an_update([3, 2, 1], runs=2) == 4 * 2 * (3 * 8 + 4 * 3)
+
+
+def test_instrumentation_gives_the_share_of_each_training():
+    watch = instrumentation.sweeps.Watch(("activation_mean",), ("every", 10), examples=20)
+    case = instrumentation.Case("small", "tanh", 5, 1, 2, 100, (watch,))
+    numbers = instrumentation.run([case], widths=(5,), rounds=1, seconds=0)
+    assert finite(numbers) and numbers["small: records"] == 11
+    assert "small: % added to the training" in numbers
+
+
+def test_drawing_of_shapeset_is_timed(monkeypatch):
+    monkeypatch.setattr(shapeset, "BATCHES", (10,))
+    monkeypatch.setattr(shapeset, "SECONDS", 0.001)
+    monkeypatch.setattr(shapeset, "REPEATS", 1)
+    numbers = shapeset.run()
+    assert len(numbers) == 2 and finite(numbers) and min(numbers.values()) > 0
+
+
+def test_the_jacobian_is_timed_and_checked(monkeypatch):
+    for name, value in {
+        "NETWORKS": (("tanh", "standard"),),
+        "SIZES": (1024, 6, 7, 8, 9),
+        "EXAMPLES": 10,
+        "UPDATES": 2,
+        "DECOMPOSED": 1,
+    }.items():
+        monkeypatch.setattr(jacobian, name, value)
+    numbers = jacobian.run()
+    assert finite(numbers)
+    assert all(v < 0.05 for label, v in numbers.items() if label.endswith(": relative error"))
+
+
+def test_a_lesson_is_timed(monkeypatch, tmp_path):
+    """One that keeps 200 MB for a moment."""
+    cell = "```{code-cell} ipython3\nlen(bytearray(200_000_000))\n```\n"
+    (tmp_path / "01_small.md").write_text("# A lesson\n\n" + cell)
+    monkeypatch.setattr(lessons, "LESSONS", tmp_path)
+    numbers = lessons.run()
+    assert list(numbers) == ["01_small_seconds", "01_small_peak_gigabytes"]
+    assert 0 < numbers["01_small_seconds"] and 0.2 < numbers["01_small_peak_gigabytes"] < 0.5
+
+
+def test_the_book_is_built_in_a_copy(tmp_path):
+    """Twice: the second time it finds what the first one left."""
+    (tmp_path / "page.md").write_text("text")
+    for unwanted in (".venv", "_build"):
+        (tmp_path / unwanted).mkdir()
+    script = (
+        "import pathlib, os; assert sorted(os.listdir()) in (['page.md'], ['built', 'page.md']);"
+        "pathlib.Path('built').touch(); sum(range(10**6))"
+    )
+    numbers = book.run(tmp_path, [sys.executable, "-c", script])
+    assert len(numbers) == 4 and finite(numbers)
+    assert not (tmp_path / "built").exists()
+
+
+def test_a_book_that_cannot_be_built_says_so(tmp_path):
+    with pytest.raises(RuntimeError, match="(?s)could not be built.*a warning"):
+        book.run(tmp_path, [sys.executable, "-c", "print('a warning'); raise SystemExit(1)"])
