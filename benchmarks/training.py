@@ -62,6 +62,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is the driver's alone; it then stops the workers
         )
         self.refused = None
 
