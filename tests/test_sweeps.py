@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from concurrent.futures import CancelledError, Executor, Future
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -665,6 +665,30 @@ def test_a_full_disk_stops_the_sweep_and_names_the_file(tmp_path, monkeypatch):
     assert_same(sweep(jobs, tmp_path, executor), sweep(jobs, tmp_path / "other"))
 
 
+def test_no_job_is_begun_once_the_disk_is_full(tmp_path, monkeypatch):
+    """What it found could not be kept. One job at a time; the second waits for the first's end."""
+    begun, tried, retried = [], [], threading.Event()
+    train = training.train
+
+    def waits(model, *arguments, **options):
+        begun.append(model.seeds[0])
+        assert len(begun) == 1 or retried.wait(20)
+        return train(model, *arguments, **options)
+
+    def full(history, path):
+        tried.append(path)
+        if len(tried) > 1:
+            retried.set()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(training, "train", waits)
+    monkeypatch.setattr(training.History, "save", full)
+    with ThreadPoolExecutor(1) as executor:
+        with pytest.raises(OSError, match="No space left"):
+            sweep(sweeps.plan([make(seed=seed) for seed in range(6)]), tmp_path, executor)
+    assert len(begun) <= 2 and len(tried) == 2
+
+
 def test_a_worker_with_other_code_is_refused(tmp_path):
     with pytest.raises(ValueError, match="this worker's course_lib is another version .*not other"):
         sweeps._work(sweeps.Job((make(),)), tmp_path / "checkpoint.npz", "other")
@@ -1018,6 +1042,7 @@ def test_a_dask_cluster_that_loses_a_worker(tmp_path, uninterrupted):
         sweeps.sweep(script.jobs(), curves, executor, progress=False)
         thread.join()
     assert len(killed) == 1
+    assert executor._client.status == "closed"
     uninterrupted(curves, 6)
 
 
