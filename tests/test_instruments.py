@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from course_lib import activations, backprop, instruments, models
+from benchmarks import instrumentation
+from course_lib import activations, backprop, instruments, models, sweeps
 
 PERCENTILES = (0, 2, 37.5, 50, 98, 100)
 EDGES = {kind: np.linspace(-9, 9, 40) for kind in instruments.KINDS}  # hold every value below
@@ -627,3 +628,47 @@ def test_a_monitor_is_refused_when_it_is_made(changes, line):
     }
     with pytest.raises(ValueError, match=line):
         instruments.Monitor(**(given | changes))
+
+
+# ---- what it costs: the benchmark runs, and its shares add up ----------------------------------
+
+
+def test_the_benchmark_prices_each_watch_and_adds_the_shares(monkeypatch):
+    watches = (
+        sweeps.Watch(("activation_mean",), ("every", 10), 20),
+        sweeps.Watch(("error",), ("at", (100,)), 20, name="end"),
+    )
+    case = instrumentation.Case("tiny", "tanh", 5, 2, 2, 100, watches)
+    # A second a call, 3 an update, 7 a record: 12 records in 100 updates add 84 to 300.
+    monkeypatch.setattr(
+        instrumentation.Timer, "__call__", lambda _, updates, records: 1 + 3 * updates + 7 * records
+    )
+    assert instrumentation.share(case, rounds=3, seconds=0) == pytest.approx(
+        {
+            "tiny: records": 11,
+            "tiny: milliseconds a record": 7000,
+            "tiny, end: records": 1,
+            "tiny, end: milliseconds a record": 7000,
+            "tiny: % added to the training": 28,
+        }
+    )
+
+
+def test_the_benchmark_runs():
+    before = torch.get_num_threads()
+    case = instrumentation.full(5, 2, instrumentation.FULL + instrumentation.WEIGHTS, "all")
+    numbers = instrumentation.run([case], (5,), rounds=1, seconds=0)
+    assert all(math.isfinite(value) for value in numbers.values())
+    assert any(label.endswith("% added to the training") for label in numbers)
+    assert any(label.startswith("one record at width 5: forward") for label in numbers)
+    assert torch.get_num_threads() == before
+
+
+def test_the_timer_takes_the_records_it_is_asked_for(monkeypatch):
+    due = []
+    monkeypatch.setattr(instruments.Monitor, "measure", lambda self, model: due.append(1) or {})
+    watch = sweeps.Watch(("error",), ("every", 1), 20)
+    timer = instrumentation.Timer(instrumentation.Case("", "tanh", 5, 1, 1, 10, (watch,)), watch)
+    for records in (0, 1, 7):
+        due.clear()
+        assert timer(20, records) >= 0 and len(due) == records
