@@ -6,7 +6,7 @@
 import html
 from dataclasses import dataclass
 
-from course_lib import results, training, verdicts
+from course_lib import results, verdicts
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def ledger(load=None):
 
     Parameters
     ----------
-    load : callable, name -> training.History or None, optional
+    load : callable, name -> storage.Stored or None, optional
         Where to look for results by name; by default the package's own. A claim whose result is
         missing is "not measured yet".
 
@@ -50,9 +50,7 @@ def ledger(load=None):
 
 
 def _shipped(name):
-    if name not in results.names():
-        return None
-    return training.History.load(results.FOLDER / f"{name}.npz")
+    return results.load(name) if name in results.names() else None
 
 
 # ---------------------------------------------------------------- showing the ledger

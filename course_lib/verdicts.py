@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from course_lib import criteria
+from course_lib import criteria, results
 
 SEEDS = 5  # what a verdict on a training asks for; with fewer it is provisional
 NETWORKS = 20  # what one on networks at initialisation asks for
@@ -87,7 +87,7 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
 
     Parameters
     ----------
-    depth4, depth5 : training.History
+    depth4, depth5 : training.History, or storage.Stored
         With `update`, `activation_mean` and `cost`, and for depth 4 `activation_saturated` and
         `logit_weight_rms`.
     frozen : training.History
@@ -182,17 +182,13 @@ def _number(value):
 
 
 def _setting(history):
-    """Name width, depth, rate and seeds of a recorded training."""
-    mean = history["activation_mean"]
-    words = [f"Depth {mean.shape[2]}"]
-    config = history.config
-    if "model" in config:
-        words.append(f"width {config['model']['sizes'][1]}")
-    if "learning_rate" in config:
-        rates = np.unique(config["learning_rate"])
-        words.append("rate " + ", ".join(f"{rate:g}" for rate in rates))
-    words.append(f"{mean.shape[1]} seeds")
-    return ", ".join(words)
+    """Name depth, width, rate and seeds of a recorded training."""
+    runs = results.runs(history)
+    widths, rates = (sorted({run[name] for run in runs}) for name in ("width", "learning_rate"))
+    return (
+        f"Depth {runs[0]['depth']}, width {', '.join(map(str, widths))}, "
+        f"rate {', '.join(f'{rate:g}' for rate in rates)}, {len(runs)} seeds"
+    )
 
 
 # ---------------------------------------------------------------- at initialisation
@@ -201,7 +197,7 @@ def signal_verdicts(signal):
 
     Parameters
     ----------
-    signal : training.History, as `experiments.signal_at_initialisation` makes it
+    signal : training.History, as `untrained.signal_at_initialisation` makes it
 
     Returns
     -------
@@ -239,7 +235,7 @@ def jacobian_verdicts(jacobian):
 
     Parameters
     ----------
-    jacobian : training.History, as `experiments.jacobian_at_initialisation` makes it
+    jacobian : training.History, as `untrained.jacobian_at_initialisation` makes it
 
     Returns
     -------
@@ -311,7 +307,7 @@ def interval(values):
 # How verdicts are made: a function, and the names of the shipped results that it takes. Without
 # the first result there is no verdict.
 SOURCES = (
-    (sigmoid_verdicts, ("sigmoid_depth4", "sigmoid_depth5", "sigmoid_depth4_frozen")),
+    (sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (signal_verdicts, ("signal_at_initialisation",)),
     (jacobian_verdicts, ("jacobian_at_initialisation",)),
 )

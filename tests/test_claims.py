@@ -203,8 +203,8 @@ def story(top=STORY, seeds=5):
         "cost": np.repeat(cost[:, None], seeds, axis=1),
     }
     arrays["activation_saturated"][:, :, 0] = share[:, None]
-    config = {"model": {"sizes": [1024, 100, 100, 100, 100, 9]}, "learning_rate": [0.3] * seeds}
-    return History(arrays, {}, config)
+    runs = [{"depth": 4, "width": 100, "learning_rate": 0.3, "seed": s} for s in range(seeds)]
+    return History(arrays, {}, {"runs": runs})
 
 
 def test_c06_takes_the_later_of_the_two_times():
@@ -386,7 +386,7 @@ def test_the_ledger_without_results_is_not_measured():
 
 def test_the_ledger_of_a_story_that_goes_as_the_paper_says():
     shipped = {
-        "sigmoid_depth4": story(),
+        "fig02": story(),
         "sigmoid_depth5": story(top=np.where(UPDATE < 300, 0.5, 0.05)),
         "sigmoid_depth4_frozen": story(top=np.full(11, 0.5)),
     }
@@ -394,7 +394,8 @@ def test_the_ledger_of_a_story_that_goes_as_the_paper_says():
     entries = {c.id: v for c, v in claims.ledger(load=shipped.get)}
     for name in ("C01", "C02", "C03", "C04", "C05", "C06"):
         assert entries[name].verdict == "reproduced", (name, entries[name])
-        assert "width 100" in entries[name].evidence and entries[name].seeds == 5
+        assert "Depth " in entries[name].evidence and entries[name].seeds == 5
+        assert ", width 100, rate 0.3, 5 seeds" in entries[name].evidence
     # The two depths side by side: the criterion alone may hold for both.
     assert "depth 4's own" in entries["C05"].evidence and "nats" in entries["C05"].evidence
     assert entries["C07"].verdict == "not measured yet"
@@ -406,7 +407,7 @@ def test_the_ledger_survives_a_run_that_diverged():
     broken = story()
     for name in ("activation_mean", "activation_saturated", "logit_weight_rms", "cost"):
         broken.arrays[name][:, 0] = np.nan
-    entries = {c.id: v for c, v in claims.ledger({"sigmoid_depth4": broken}.get)}
+    entries = {c.id: v for c, v in claims.ledger({"fig02": broken}.get)}
     assert entries["C01"].parts["whole"] == (False, True, True, True, True)
     assert entries["C01"].verdict == "partly"
 
@@ -421,7 +422,7 @@ def test_the_shipped_ledger_can_be_computed_and_shown():
 
 
 def test_three_seeds_are_shown_as_provisional():
-    page = claims.table(claims.ledger({"sigmoid_depth4": story(seeds=3)}.get))
+    page = claims.table(claims.ledger({"fig02": story(seeds=3)}.get))
     assert "provisional: 3 of 5 seeds" in page
     assert "Holds (a) in 3, (b) in 3 of 3 seeds." in page
 
