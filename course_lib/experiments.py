@@ -126,14 +126,24 @@ BESIDE_JACOBIANS = (
 BINS = tuple(round(-1 + 0.1 * k, 1) for k in range(21))  # of .1, from -1 to 1
 
 
+def _often(updates, per_decade, records, each=250):
+    """Return a schedule dense at first and then even; sparser where the training is short.
+
+    To look at 300 examples costs as much as some 10 to 25 updates. With one even record for `each`
+    updates at most it is about a tenth of the training.
+    """
+    return ("early_and_even", per_decade, min(records, max(10, updates // each)))
+
+
 def sigmoid_schedule(updates):
-    """Return when a sigmoid's story is recorded: some twenty times a decade, and 400 in all."""
-    return sweeps.schedule(("early_and_even", 20, 400), updates)
+    """Return when a sigmoid's story is recorded: early and often, and up to 400 times evenly."""
+    return sweeps.schedule(_often(updates, 20, 400), updates)
 
 
 def _sigmoid(updates):
+    when = _often(updates, 20, 400)
     return (
-        sweeps.Watch(SIGMOID_QUANTITIES, ("early_and_even", 20, 400), MONITORED, MONITORED_SEED),
+        sweeps.Watch(SIGMOID_QUANTITIES, when, MONITORED, MONITORED_SEED),
         _at_end("validation", updates),
     )
 
@@ -149,7 +159,7 @@ def _layers(updates):
         name="bins",
     )
     return (
-        sweeps.Watch(LAYERS, ("early_and_even", 10, 150), MONITORED, MONITORED_SEED),
+        sweeps.Watch(LAYERS, _often(updates, 6, 150), MONITORED, MONITORED_SEED),
         histograms,
         _at_end("validation", updates),
     )
@@ -157,7 +167,7 @@ def _layers(updates):
 
 def _gradients(updates):
     return (
-        sweeps.Watch(GRADIENTS, ("early_and_even", 10, 100), MONITORED, MONITORED_SEED),
+        sweeps.Watch(GRADIENTS, _often(updates, 4, 100, 500), MONITORED, MONITORED_SEED),
         _at_end("validation", updates),
     )
 
@@ -165,7 +175,7 @@ def _gradients(updates):
 def _errors(updates):
     """Figures 11 and 12, Table 1: the test error on the way and, on more examples, at the end."""
     return (
-        sweeps.Watch(("error", "cost"), ("early_and_even", 10, 30), ON_THE_WAY, TEST_SEED),
+        sweeps.Watch(("error", "cost"), _often(updates, 4, 30), ON_THE_WAY, TEST_SEED),
         _at_end("test", updates),
         _at_end("validation", updates),
     )
@@ -173,7 +183,8 @@ def _errors(updates):
 
 def _at_end(part, updates):
     seed = {"validation": VALIDATION_SEED, "test": TEST_SEED}[part]
-    return sweeps.Watch(("error",), ("at", (updates,)), EXAMINED, seed, name=part, part=part)
+    examples = min(EXAMINED, max(2_000, updates // 2))  # a short training is not precise anyway
+    return sweeps.Watch(("error",), ("at", (updates,)), examples, seed, name=part, part=part)
 
 
 def _race(updates):
@@ -182,7 +193,7 @@ def _race(updates):
 
 
 def _jacobians(updates):
-    when = ("early_and_even", 10, 100)
+    when = _often(updates, 10, 100, 500)
     return (
         sweeps.Watch(BESIDE_JACOBIANS, when, MONITORED, MONITORED_SEED),
         sweeps.Watch(
@@ -248,7 +259,7 @@ EXPERIMENTS = {
         _PAIR,
         _gradients,
         {
-            "lesson": Scale(300, 3_000, (0.03,), (0,)),
+            "lesson": Scale(300, 10_000, (0.03,), (0,)),
             "workstation": Scale(1000, 20_000, RATES),  # the effect needs width
             "paper": _PAPER,
         },
@@ -340,7 +351,7 @@ EXPERIMENTS = {
         _PAIR,
         _jacobians,
         {
-            "lesson": Scale(100, 5_000, (0.03,), THREE),
+            "lesson": Scale(100, 10_000, (0.03,), THREE),
             "workstation": Scale(100, 200_000, (0.03,)),
             "paper": _OWN,
         },

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from course_lib import backprop, engine, storage
 
 COST_EVERY = 100  # updates averaged into one entry of ``train_cost``
-SAVE_EVERY = 60.0  # seconds between checkpoints; saving changes no result
+SAVE_EVERY = 60.0  # seconds between checkpoints, after a few sooner; saving changes no result
 
 
 class History:
@@ -52,49 +52,6 @@ class History:
         stored = storage.load(path)
         axes = {name: tuple(names) for name, names in stored.axes.items()}
         return cls(stored.arrays, axes, stored.config, stored.provenance)
-
-    @classmethod
-    def join(cls, histories):
-        """Join histories of equal shape along the run axis, in the order given.
-
-        Raises
-        ------
-        ValueError
-            If they did not record the same things at the same updates.
-        """
-        if not histories:
-            raise ValueError("there are no histories to join")
-        first, *others = histories
-        for other in others:
-            if other.axes != first.axes:
-                raise ValueError("the histories record different things and cannot be joined")
-        arrays = {}
-        for name, axes in first.axes.items():
-            parts = [history[name] for history in histories]
-            if "run" in axes:
-                arrays[name] = np.concatenate(parts, axis=axes.index("run"))
-            else:
-                arrays[name] = parts[0]
-                if not all(np.array_equal(part, parts[0]) for part in parts):
-                    raise ValueError(f"the histories differ in {name!r} and cannot be joined")
-        configs = [history.config for history in histories]
-        for name in first.config.keys() - {"model", "data", "learning_rate"}:
-            if any(c.get(name) != first.config[name] for c in configs):
-                raise ValueError(f"the histories differ in their {name} and cannot be joined")
-        for name in ("sizes", "activation"):
-            if any(c["model"].get(name) != first.config["model"].get(name) for c in configs):
-                raise ValueError(f"the histories differ in the model's {name} and cannot be joined")
-        model = {  # what is per run, run after run; the rest as in the first
-            name: sum((c["model"][name] for c in configs), []) if isinstance(value, list) else value
-            for name, value in first.config["model"].items()
-            if name not in ("sizes", "start")
-        }
-        config = first.config | {
-            "model": model | {"sizes": first.config["model"]["sizes"]},
-            "data": [c["data"] for c in configs],
-            "learning_rate": sum((c["learning_rate"] for c in configs), []),
-        }
-        return cls(arrays, first.axes, config, first.provenance)
 
 
 class Minibatches:
@@ -183,8 +140,8 @@ def train(
     learning_rate : float, or sequence of R of them;  cost : a name of `backprop.COSTS`
     monitors : sequence of `instruments.Monitor`
     checkpoint : path of a ``.npz``, optional
-        Written once a minute and on Ctrl-C; the same call then goes on from there and ends
-        exactly as if it had never stopped. Removed at the end.
+        Written after 5, 15, 35 s, then once a minute, and on Ctrl-C; the same call goes on from
+        there and ends exactly as if it had never stopped. Removed at the end.
     threads, kernel : as in `engine.settings`;  progress : bool, a bar with the time left
 
     Returns
@@ -215,7 +172,8 @@ def train(
             "kernel": kernel,
         }
     )
-    provenance = storage.provenance() | {"threads": threads}
+    device = engine.describe(model.weights[0].device, threads)
+    provenance = storage.provenance() | {"threads": threads, "device": device}
     records = _Records(model, monitors, updates)
     step = _resume(checkpoint, config, model, records)
     if checkpoint and not step:
@@ -225,7 +183,8 @@ def train(
         _interrupts() as stop,
         _bar(updates, step, progress) as bar,
     ):
-        steps, saved = engine.Engine(model, rates, shape, cost), time.monotonic()
+        steps = engine.Engine(model, rates, shape, cost)
+        saved, pause = time.monotonic(), min(5.0, SAVE_EVERY)
         try:
             while step < updates and not stop.is_set():
                 records.observe(step, model, steps, data)
@@ -234,10 +193,10 @@ def train(
                 records.add_costs(costs)
                 step += len(costs)
                 bar.update(len(costs))
-                if checkpoint and time.monotonic() - saved > SAVE_EVERY:
+                if checkpoint and time.monotonic() - saved > pause:
                     steps.store(model)
                     _save(checkpoint, config, provenance, model, records, step)
-                    saved = time.monotonic()
+                    saved, pause = time.monotonic(), min(2 * pause, SAVE_EVERY)
         finally:
             steps.store(model)
         if step < updates:

@@ -247,7 +247,8 @@ def test_a_shipped_experiment_records_when_the_present_one_does():
         stored = results.load(name)
         run = experiments.runs(name, "workstation")[0]
         due = sweeps.schedule(run.watches[0].schedule, run.updates)
-        assert all(map(due, stored["update"])), name
+        now = {k for k in range(run.updates + 1) if due(k)}
+        assert now <= set(stored["update"].tolist()), name
         assert set(run.watches[0].quantities) - stored.arrays.keys() <= {"activation_std"}, name
 
 

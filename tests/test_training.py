@@ -476,25 +476,6 @@ def test_runs_with_streams_of_their_own_equal_single_runs():
         train(varied(), 50, RATES, training.PerRun(sources[:3]))
 
 
-def test_joined_histories_are_runs_side_by_side():
-    parts = [
-        train(network(seed=s), 120, rate, monitors=monitors()) for s, rate in ((0, 0.1), (9, 0.3))
-    ]
-    joined = training.History.join(parts)
-    assert joined["cost"].shape == (18, 4) and joined["diverged"].tolist() == [-1] * 4
-    np.testing.assert_array_equal(joined["cost"][:, 2:], parts[1]["cost"])
-    np.testing.assert_array_equal(joined["update"], parts[0]["update"])
-    np.testing.assert_array_equal(joined["percentile"], [2, 98])
-    assert joined.axes == parts[0].axes
-    assert joined.config["model"]["seeds"] == [0, 1, 9, 10]
-    assert joined.config["learning_rate"] == [0.1, 0.1, 0.3, 0.3]
-    other = train(network(), 120, monitors=monitors(instruments.every(8)))
-    with pytest.raises(ValueError, match="differ in 'update'"):
-        training.History.join([parts[0], other])
-    with pytest.raises(ValueError, match="record different things"):
-        training.History.join([parts[0], train(network(), 120)])
-
-
 # ---- mini-batches ----------------------------------------------------------------------------
 
 
@@ -657,13 +638,3 @@ def test_a_checkpoint_that_cannot_be_written_is_noticed_before_the_work(tmp_path
     with pytest.raises(OSError, match="taken"):
         train(network(), 10, monitors=monitors(watch), checkpoint=tmp_path / "taken" / "run.npz")
     assert seen == []
-
-
-def test_histories_of_different_settings_are_not_joined():
-    one, other = train(network(), 10), train(network(), 10, cost="quadratic")
-    with pytest.raises(ValueError, match="differ in their cost"):
-        training.History.join([one, other])
-    with pytest.raises(ValueError, match="differ in the model's activation"):
-        training.History.join([one, train(network("sigmoid"), 10)])
-    with pytest.raises(ValueError, match="no histories"):
-        training.History.join([])
