@@ -58,7 +58,7 @@ def lessons():
     def test(every, examples, quantities=("error", "cost")):
         return (sweeps.Watch(quantities, ("every", every), examples),)
 
-    story = sweeps.Watch(experiments.SIGMOID_QUANTITIES, ("early_and_even", 20, 400))
+    story = sweeps.Watch(experiments.SIGMOID_QUANTITIES, ("early_and_even", 20, 120))
     return [
         Case("lesson 0", "tanh", 100, 8, 6, 6_000, test(500, 2_000, ("error",))),
         Case("lesson 2, no hidden layer", "tanh", 100, 0, 3, 1_000, test(50, 5_000), 100),
