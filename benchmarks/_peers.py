@@ -7,6 +7,7 @@ and the learning rate; it returns `advance`, which takes one update a mini-batch
 """
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -215,20 +216,25 @@ def products(start, images, labels, rate):
     """
     import torch
 
-    weights = [torch.from_numpy(w).clone() for w, _ in layers(start)]
-    runs, batch, depth = len(weights[0]), images.shape[1], len(weights) - 1
-    z = [torch.rand(runs, batch, w.shape[1]) for w in weights]
-    delta = [torch.rand(runs, batch, w.shape[2]).mul_(1e-6) for w in weights]
+    alone = [torch.from_numpy(w).clone() for w, _ in layers(start)]
+    runs, batch, depth = len(alone[0]), images.shape[1], len(alone) - 1
+    delta = [torch.rand(runs, batch, w.shape[2]).mul_(1e-6) for w in alone]
     forward = [torch.empty_like(d) for d in delta]
-    back = [torch.empty_like(value) for value in z]
-    transposed = [torch.empty(runs, w.shape[1], batch) for w in weights]
-    shared = torch.from_numpy(images[0])
-    joined = weights[0].transpose(0, 1).flatten(1)  # (n_0, R n_1): one product for all runs
-    joined_delta, joined_forward = torch.rand(2, batch, joined.shape[1]).mul_(1e-6)
 
-    def stacked(first, weights_left):
-        """Return a step that multiplies all runs at once."""
+    def stacked(first, weights_left, biases):
+        """Return a step that multiplies all runs at once; `biases` are a last row of the weights.
+
+        They change the strides, and with these the rate: at width 1000 for the better.
+        """
+        weights = [torch.cat([w, w[:, :1]], 1) if biases else w.clone() for w in alone]
+        rows = [w[:, :-1] if biases else w for w in weights]
+        z = [torch.rand(runs, batch, w.shape[1]) for w in weights]
+        back = [torch.empty(runs, batch, w.shape[1]) for w in rows]
+        transposed = [torch.empty(runs, w.shape[1], batch) for w in rows]
+        shared = z[0][0].clone()
         x = z[0] if first == "copied" else shared.expand(runs, -1, -1)
+        joined = weights[0].transpose(0, 1).flatten(1)  # (n_0, R n_1): one product for all runs
+        joined_delta, joined_forward = torch.rand(2, batch, joined.shape[1]).mul_(1e-6)
 
         def step():
             if first == "joined":
@@ -239,9 +245,9 @@ def products(start, images, labels, rate):
                 torch.bmm(z[i], weights[i], out=forward[i])
             for i in range(depth, 0, -1):
                 if weights_left:
-                    torch.bmm(weights[i], delta[i].mT, out=transposed[i])
+                    torch.bmm(rows[i], delta[i].mT, out=transposed[i])
                 else:
-                    torch.bmm(delta[i], weights[i].mT, out=back[i])
+                    torch.bmm(delta[i], rows[i].mT, out=back[i])
                 weights[i].baddbmm_(z[i].mT, delta[i])
             if first == "joined":
                 joined.addmm_(shared.T, joined_delta)
@@ -251,19 +257,25 @@ def products(start, images, labels, rate):
         return step
 
     def one_by_one():
-        for i, w in enumerate(weights):
-            for run in range(runs):
-                torch.mm(z[i][run], w[run], out=forward[i][run])
-        for i in range(depth, 0, -1):
-            for run in range(runs):
-                torch.mm(weights[i][run], delta[i][run].T, out=transposed[i][run])
-                weights[i][run].addmm_(z[i][run].T, delta[i][run])
-        for run in range(runs):
-            weights[0][run].addmm_(z[0][run].T, delta[0][run])
+        """Return a step that multiplies run after run."""
+        z = [torch.rand(runs, batch, w.shape[1]) for w in alone]
+        transposed = [torch.empty(runs, w.shape[1], batch) for w in alone]
 
-    ways = [one_by_one]
-    for first in ("shared", "copied", "joined"):
-        ways += [stacked(first, left) for left in (True, False)]
+        def step():
+            for i, w in enumerate(alone):
+                for run in range(runs):
+                    torch.mm(z[i][run], w[run], out=forward[i][run])
+            for i in range(depth, 0, -1):
+                for run in range(runs):
+                    torch.mm(alone[i][run], delta[i][run].T, out=transposed[i][run])
+                    alone[i][run].addmm_(z[i][run].T, delta[i][run])
+            for run in range(runs):
+                alone[0][run].addmm_(z[0][run].T, delta[0][run])
+
+        return step
+
+    options = itertools.product(("shared", "copied", "joined"), (True, False), (True, False))
+    ways = [one_by_one(), *itertools.starmap(stacked, options)]
     count = len(images)
 
     @torch.inference_mode()
