@@ -48,7 +48,24 @@ def show(name, history):
     if results.runs(history) and not curves(history):
         raise ValueError(f"every run of {name} diverged: there is nothing to draw")
     draw, table = SHOWN[name]
-    return Shown(*draw(history), table(history))
+    figure, alt = draw(history)
+    _arrange(figure)
+    return Shown(figure, alt, table(history))
+
+
+def _arrange(figure):
+    """Put a legend that speaks for all panels below them, and keep long updates apart."""
+    legends = [axes for axes in figure.axes if axes.get_legend()]
+    if len(legends) == 1 and len(figure.axes) > 1:
+        (axes,) = legends
+        handles, labels = axes.get_legend_handles_labels()
+        axes.get_legend().remove()
+        columns = min(5 if max(map(len, labels)) < 10 else 3, len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+    for axes in figure.axes:
+        if axes.get_xlabel() == "update" and axes.get_xscale() == "linear":
+            axes.locator_params(axis="x", nbins=5)
+            axes.xaxis.set_major_formatter(lambda update, _: f"{update:,.0f}")
 
 
 def curves(history):
