@@ -14,7 +14,8 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``jacobian``                                          Jacobians of layers, their singular values
 ``engine``                                            the same steps, many at a time, fast
 ``training``                                          one visible loop, and its ``History``
-``sweeps``                                            many runs, resumable, here or on a cluster
+``jobs``                                              trainings as plain data, stacked into jobs
+``sweeps``                                            jobs computed, resumable, here or on a cluster
 ``untrained``                                         networks before training
 ``criteria``                                          one function per claim: what would count
 ``experiments``, ``verdicts``                         one entry per figure; what was found

@@ -19,7 +19,7 @@ LAYERS = [
     {"backprop"},
     {"instruments", "jacobian", "engine"},
     {"training"},
-    {"pretraining", "second_order", "baselines"},
+    {"jobs", "pretraining", "second_order", "baselines"},
     {"sweeps", "untrained", "criteria"},
     {"experiments", "verdicts"},
     {"reproduce", "figures", "claims", "report", "checks"},

@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import datasets, experiments, figures, plots, reproduce, results, sweeps, untrained
+from course_lib import (
+    datasets,
+    experiments,
+    figures,
+    jobs,
+    plots,
+    reproduce,
+    results,
+    sweeps,
+    untrained,
+)
 from course_lib.experiments import Curve
 from course_lib.training import History
 
@@ -31,7 +41,7 @@ def tiny(monkeypatch):
             size = untrained.Networks(width=10, networks=2, depth=2, inputs=2)
         small = dataclasses.replace(experiment, scales={"lesson": size})
         monkeypatch.setitem(experiments.EXPERIMENTS, name, small)
-    for name, (inputs, classes) in sweeps.DATA.items():
+    for name, (inputs, classes) in jobs.DATA.items():
         if name != "shapeset":
             monkeypatch.setattr(datasets, name, lambda i=inputs, c=classes: noise(i, c))
     sweeps._dataset.cache_clear()
