@@ -5,6 +5,7 @@ import errno
 import os
 import pathlib
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -828,14 +829,33 @@ def test_an_address_where_nobody_answers():
 # ---- the page --------------------------------------------------------------------------------
 
 
-def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    """As it stands, but for the number of updates and the processes."""
+def test_the_examples_of_the_page_run(tmp_path, monkeypatch, capsys):
+    """As they stand, but for the number of updates and where the jobs are computed."""
     page = (ROOT / "book" / "sweeps.md").read_text()
-    example = page.split("```python\n")[1].split("```")[0]
+    example, cluster = (part.split("```")[0] for part in page.split("```python\n")[1:])
     assert example.count("20_000") == 1
-    compute = sweeps.sweep
-    monkeypatch.setattr(sweeps, "sweep", lambda jobs, to: compute(jobs, to, Here(), False))
+    compute, executors = sweeps.sweep, []
+
+    def without_processes(jobs, folder, executor=None):
+        return compute(jobs, folder, executor or Here(), progress=False)
+
+    def connected(address):
+        executors.append(Here())
+        return executors[0]
+
+    monkeypatch.setattr(sweeps, "sweep", without_processes)
+    monkeypatch.setattr(sweeps, "cluster", connected)
     monkeypatch.chdir(tmp_path)
-    exec(example.replace("20_000", "100"), {"__name__": "__main__"})
-    out = capsys.readouterr().out
-    assert out.startswith("3 jobs of about") and len(files(tmp_path / "my_sweep")) == 18
+    names = {"__name__": "__main__"}
+    exec(example.replace("20_000", "100"), names)
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("3 jobs of about") and len(out) == 7
+    rates = [float(line.split()[1]) for line in out[1:]]
+    assert rates == 2 * [0.01, 0.03, 0.1]
+    assert all(len(re.findall(r"0\.\d+", line)) == 4 for line in out[1:])  # and three errors
+    assert len(files(tmp_path / "my_sweep")) == 18
+    expected = names["curves"]
+    os.rename(tmp_path / "my_sweep", tmp_path / "first")
+    exec(cluster, names)
+    assert executors[0].jobs == names["jobs"]
+    assert_same(names["curves"], expected)
