@@ -574,6 +574,7 @@ jobs = [
     for seed in range({jobs})
 ]
 if __name__ == "__main__":
+    sys.stdin.readline() or sys.exit()
     print("begun", flush=True)
     try:
         sweeps.sweep(jobs, folder / "curves", progress=False)
@@ -586,14 +587,16 @@ if __name__ == "__main__":
 
 
 class Script:
-    """The script in a session of its own."""
+    """The script in a session of its own; with `waits` it imports and begins when told to."""
 
-    def __init__(self, folder, mode, jobs, updates):
+    def __init__(self, folder, mode, jobs, updates, waits=False):
         self.folder, self.count, self.updates = folder, jobs, updates
         text = SCRIPT.replace("{jobs}", str(jobs)).replace("{updates}", str(updates))
-        (folder / "script.py").write_text(text)
+        if not (folder / "script.py").exists():
+            (folder / "script.py").write_text(text)
         self.process = subprocess.Popen(
             [sys.executable, folder / "script.py", folder, mode],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -601,6 +604,13 @@ class Script:
             start_new_session=True,
             env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         )
+
+        if not waits:
+            self.begin()
+
+    def begin(self):
+        self.process.stdin.write("begin\n")
+        self.process.stdin.flush()
 
     @property
     def log(self):
@@ -688,10 +698,11 @@ def uninterrupted(tmp_path_factory):
 def test_a_sweep_killed_five_times_ends_as_if_it_never_had_been(tmp_path, uninterrupted):
     """SIGKILL to the parent at random moments; its workers must die with it."""
     moments, kills = random.Random(), 5
+    following = Script(tmp_path, "killed", 12, UPDATES, waits=True)
     for _ in range(kills):
-        script = Script(tmp_path, "killed", 12, UPDATES)
-        finished = script.finished()
-        begun = len(script.log)
+        script, finished, begun = following, following.finished(), len(following.log)
+        script.begin()
+        following = Script(tmp_path, "killed", 12, UPDATES, waits=True)  # imports meanwhile
         assert script.until_started(begun + moments.choice([1, 2, 3])), script.end()
         time.sleep(moments.uniform(0, 0.4))
         script.process.kill()
@@ -699,8 +710,8 @@ def test_a_sweep_killed_five_times_ends_as_if_it_never_had_been(tmp_path, uninte
         assert script.until_all_dead(), "workers outlived their parent"
         assert not set(script.log[begun:]) & finished, "a finished job was begun again"
         script.process.communicate()
-    script = Script(tmp_path, "killed", 12, UPDATES)
-    finished, begun = script.finished(), len(script.log)
+    script, finished, begun = following, following.finished(), len(following.log)
+    script.begin()
     status, out, err = script.end()
     assert (status, out, err) == (0, "begun\nfinished\n", "")
     assert not set(script.log[begun:]) & finished
@@ -731,8 +742,9 @@ def test_ctrl_c_lets_the_workers_write_their_checkpoints(tmp_path, uninterrupted
         for path in (tmp_path / "curves" / "checkpoints").glob("*.npz")
     ]
     assert steps and all(0 < step < UPDATES for step in steps), steps
-    sweep(script.jobs(), tmp_path / "curves")
-    uninterrupted(tmp_path / "curves", count)
+    if whom == "everyone":  # going on is the same for both
+        sweep(script.jobs(), tmp_path / "curves")
+        uninterrupted(tmp_path / "curves", count)
 
 
 @needs_proc
