@@ -147,7 +147,7 @@ class Run:
 
     @property
     def name(self):
-        """What a reader tells it by, such as ``tanh5-normalized-rate0.03-seed2-width100``."""
+        """What a reader tells it by, such as ``tanh5-normalized-rate0.03-seed2``."""
         usual = f"{self.activation}{self.depth}-{self.scheme}-rate{self.learning_rate:g}"
         unusual = {
             f"stream{self.stream}": self.stream_seed != self.seed,

@@ -221,7 +221,7 @@ def test_code_version_ignores_docstrings_comments_and_layout(sources):
     ("name", "old", "new"),
     [
         ("theory.py", "np.sqrt(6 /", "np.sqrt(5 /"),
-        ("backprop.py", "0.5 * _minus_one_hot", "1.0 * _minus_one_hot"),
+        ("backprop.py", "0.5 * error.square()", "1.0 * error.square()"),
         ("activations.py", "SATURATION = 0.19", "SATURATION = 0.2"),
         ("training.py", "COST_EVERY = 100", "COST_EVERY = 50"),
     ],
