@@ -261,21 +261,35 @@ def histogram_table(history):
 # ---------------------------------------------------------------- Figure 9
 def gradients(history):
     """Draw the standard deviation of each hidden layer's weight gradients, mean over seeds."""
-    found, update = curves(history), history["update"]
-    fig, panels = _panels(len(found), sharey=True)
-    said = []
-    for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
-        values = history["weight_gradient_std"][:, numbers, : curve.depth].mean(1)
-        plots.layer_lines(axes, update[1:], values[1:])
-        axes.set(xscale="log", yscale="log", xlabel="update", title=curve.label)
+
+    def said(curve, values, last):
         ratio = values.max(1) / values.min(1)
-        said.append(
+        return (
             f"{curve.label}: the largest over the smallest is {ratio[0]:.2f} before training and "
-            f"{ratio[-1]:.2f} after {update[-1]} updates."
+            f"{ratio[-1]:.2f} after {last} updates."
         )
-    panels[0].set_ylabel("std of weight gradients")
+
+    fig, sentences = _layers_by_curve(history, "weight_gradient_std", history["update"], said)
+    fig.axes[0].set_ylabel("std of weight gradients")
+    for axes in fig.axes:
+        axes.set_yscale("log")
+    return fig, f"Weight gradients of each hidden layer. {sentences}"
+
+
+def _layers_by_curve(history, name, update, said):
+    """Draw a quantity of each hidden layer, mean over seeds, a panel a curve.
+
+    Return the figure and what ``said(curve, values (T, L), last update)`` says of the curves.
+    """
+    found, sentences = curves(history), []
+    fig, panels = _panels(len(found), sharey=True)
+    for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
+        values = history[name][:, numbers, : curve.depth].mean(1)
+        plots.layer_lines(axes, update[1:], values[1:])
+        axes.set(xscale="log", xlabel="update", title=curve.label)
+        sentences.append(said(curve, values, update[-1]))
     panels[0].legend()
-    return fig, f"Weight gradients of each hidden layer. {' '.join(said)}"
+    return fig, " ".join(sentences)
 
 
 def gradient_table(history):
@@ -381,20 +395,17 @@ def final_errors(history):
 # ---------------------------------------------------------------- Jacobians in training
 def jacobians(history):
     """Draw the mean singular value of each layer's Jacobian during training, mean over seeds."""
-    found, update = curves(history), history["jacobian_update"]
-    fig, panels = _panels(len(found), sharey=True)
-    said = []
-    for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
-        values = history["jacobian_mean"][:, numbers].mean(1)
-        plots.layer_lines(axes, update[1:], values[1:])
-        axes.set(xscale="log", xlabel="update", title=curve.label)
-        said.append(
+
+    def said(curve, values, last):
+        return (
             f"{curve.label}: from layer 1 up {_list(values[0])} at first, {_list(values[-1])} "
-            f"after {update[-1]} updates."
+            f"after {last} updates."
         )
-    panels[0].set_ylabel("mean singular value")
-    panels[0].legend()
-    return fig, f"Mean singular value of each layer's Jacobian. {' '.join(said)}"
+
+    update = history["jacobian_update"]
+    fig, sentences = _layers_by_curve(history, "jacobian_mean", update, said)
+    fig.axes[0].set_ylabel("mean singular value")
+    return fig, f"Mean singular value of each layer's Jacobian. {sentences}"
 
 
 def jacobian_table(history):

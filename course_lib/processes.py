@@ -43,16 +43,19 @@ class Worker:
 
 
 @contextlib.contextmanager
-def interrupts():
-    """Turn the first Ctrl-C into an event, so that nothing is left half done; not a second one."""
+def interrupts(second="stopped twice: the last checkpoints may be a minute old"):
+    """Turn Ctrl-C into an event, so that nothing is left half done; then restore the handler.
+
+    A second Ctrl-C raises KeyboardInterrupt with the text `second`, or does nothing if it is None.
+    """
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop  # signals reach the main thread only
         return
 
     def interrupted(number, frame):
-        if stop.is_set():
-            raise KeyboardInterrupt("stopped twice: the last checkpoints may be a minute old")
+        if stop.is_set() and second is not None:
+            raise KeyboardInterrupt(second)
         stop.set()
 
     before = signal.signal(signal.SIGINT, interrupted)

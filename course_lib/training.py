@@ -1,19 +1,16 @@
 """One visible training loop, and the history it leaves behind."""
 
-import contextlib
 import hashlib
 import numbers
 import pathlib
-import signal
 import sys
-import threading
 import time
 
 import numpy as np
 import torch
 from tqdm import tqdm
 
-from course_lib import backprop, engine, storage
+from course_lib import backprop, engine, processes, storage
 
 COST_EVERY = 100  # updates averaged into one entry of ``train_cost``
 SAVE_EVERY = 60.0  # seconds between checkpoints, after a few sooner; saving changes no result
@@ -180,7 +177,7 @@ def train(
         _save(checkpoint, config, provenance, model, records, step)  # can it be written at all?
     with (
         engine.settings(threads, kernel),
-        _interrupts() as stop,
+        processes.interrupts(second=None) as stop,  # one update more is soon done
         _bar(updates, step, progress) as bar,
     ):
         steps = engine.Engine(model, rates, shape, cost)
@@ -403,17 +400,3 @@ def _bar(updates, step, progress):
         mininterval=0.5,
         file=sys.stderr,
     )
-
-
-@contextlib.contextmanager
-def _interrupts():
-    """Turn Ctrl-C into an event, so that no update is left half done; restore the handler."""
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop  # signals reach the main thread only
-        return
-    before = signal.signal(signal.SIGINT, lambda number, frame: stop.set())
-    try:
-        yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
