@@ -46,18 +46,23 @@ class Curve:
     depth: int = 5
     data: str = "shapeset"
     output_bias: bool = True
+    cost: str = "cross_entropy"
+    pretraining: int = 0
 
     @property
     def label(self):
         """The paper's own way to write it: ``tanh N, depth 5`` has normalized weights."""
         mark = " N" if self.scheme == "normalized" else ""
+        if self.pretraining:
+            mark = " pre-trained"
+        cost = "" if self.cost == "cross_entropy" else f", {self.cost} cost"
         biases = "" if self.output_bias else ", output biases at 0"
-        return f"{self.activation}{mark}, depth {self.depth}{biases}"
+        return f"{self.activation}{mark}, depth {self.depth}{cost}{biases}"
 
     @classmethod
     def of(cls, run):
         """Return the curve that a run, as the dict of a configuration, belongs to."""
-        return cls(*(run[name] for name in cls.__dataclass_fields__))
+        return cls(**{name: run[name] for name in cls.__dataclass_fields__ if name in run})
 
 
 @dataclass(frozen=True)
@@ -113,8 +118,16 @@ SIGMOID_QUANTITIES = (
     "logit_weight_rms",
     "logit_bias_rms",
 )
-LAYERS = ("activation_percentiles", "activation_std", "activation_saturated", "cost", "error")
-GRADIENTS = ("back_propagated_std", "weight_gradient_std", "cost", "error")
+INSIDE = (
+    "activation_mean",
+    "activation_percentiles",
+    "activation_std",
+    "activation_saturated",
+    "back_propagated_std",
+    "weight_gradient_std",
+    "cost",
+    "error",
+)
 BESIDE_JACOBIANS = (
     "activation_std",
     "activation_saturated",
@@ -148,43 +161,47 @@ def _sigmoid(updates):
     )
 
 
-def _layers(updates):
-    """Figures 3, 4 and 10: statistics of activations, and less often their histograms."""
-    histograms = sweeps.Watch(
-        ("activation_histogram",),
-        ("early_and_even", 4, 20),
-        MONITORED,
-        MONITORED_SEED,
-        edges=(("activation", BINS),),
-        name="bins",
-    )
+def _inside(updates):
+    """Figures 3, 4, 9, 10 and 11 look at the same networks: what happens in them, and the error."""
+    fixed = MONITORED, MONITORED_SEED
     return (
-        sweeps.Watch(LAYERS, _often(updates, 6, 150), MONITORED, MONITORED_SEED),
-        histograms,
-        _at_end("validation", updates),
-    )
-
-
-def _gradients(updates):
-    return (
-        sweeps.Watch(GRADIENTS, _often(updates, 4, 100, 500), MONITORED, MONITORED_SEED),
-        _at_end("validation", updates),
+        sweeps.Watch(INSIDE, _often(updates, 6, 100, 500), *fixed),
+        sweeps.Watch(
+            ("activation_histogram",),
+            ("early_and_even", 4, 20),
+            *fixed,
+            edges=(("activation", BINS),),
+            name="bins",
+        ),
+        # One mini-batch's gradient beside the weights: how far a step moves them.
+        sweeps.Watch(
+            ("weight_gradient_std", "weight_std"),
+            ("early_and_even", 4, 20),
+            10,
+            MONITORED_SEED,
+            name="batch",
+        ),
+        *_errors(updates),
     )
 
 
 def _errors(updates):
-    """Figures 11 and 12, Table 1: the test error on the way and, on more examples, at the end."""
+    """Figures 11 and 12, Table 1: the test error on the way and, on more examples, at the end.
+
+    ``test_wrong`` keeps which examples were wrong at the end, for tests paired over them.
+    """
+    way = _often(updates, 4, 30)
     return (
-        sweeps.Watch(("error", "cost"), _often(updates, 4, 30), ON_THE_WAY, TEST_SEED),
-        _at_end("test", updates),
+        sweeps.Watch(("error", "cost"), way, ON_THE_WAY, TEST_SEED, name="way"),
+        _at_end("test", updates, ("error", "wrong")),
         _at_end("validation", updates),
     )
 
 
-def _at_end(part, updates):
+def _at_end(part, updates, quantities=("error",)):
     seed = {"validation": VALIDATION_SEED, "test": TEST_SEED}[part]
     examples = min(EXAMINED, max(2_000, updates // 2))  # a short training is not precise anyway
-    return sweeps.Watch(("error",), ("at", (updates,)), examples, seed, name=part, part=part)
+    return sweeps.Watch(quantities, ("at", (updates,)), examples, seed, name=part, part=part)
 
 
 def _race(updates):
@@ -220,11 +237,12 @@ def _five_curves(data):
     return tuple(replace(curve, data=data) for curve in _FIVE_CURVES)
 
 
-_INSIDE = {
-    "lesson": Scale(100, 20_000, (0.1,), (0,)),
-    "workstation": Scale(300, 300_000, RATES),
+_WORKSTATION = {
+    "workstation-100": Scale(100, 200_000, RATES),
+    "workstation": Scale(300, 100_000, RATES),
     "paper": _PAPER,
 }
+_INSIDE = {"lesson": Scale(100, 20_000, (0.1,), (0,))} | _WORKSTATION
 
 # What can be reproduced by name: ``hard-to-train reproduce fig02 --scale lesson``.
 EXPERIMENTS = {
@@ -243,23 +261,25 @@ EXPERIMENTS = {
         "Figure 3",
         "tanh and softsign layers as they saturate, standard weights (C08, C09)",
         (Curve("tanh"), Curve("softsign")),
-        _layers,
+        _inside,
         _INSIDE,
     ),
     "fig04": Training(
         "Figure 4",
         "histograms of the same networks' activations at the end (C10)",
         (Curve("tanh"), Curve("softsign")),
-        _layers,
+        _inside,
         _INSIDE,
     ),
     "fig09": Training(
         "Figure 9",
         "gradients of each layer during training, standard and normalized tanh (C17, C18)",
         _PAIR,
-        _gradients,
+        _inside,
         {
             "lesson": Scale(300, 10_000, (0.03,), (0,)),
+            "workstation-100": _WORKSTATION["workstation-100"],
+            "workstation-300": _WORKSTATION["workstation"],
             "workstation": Scale(1000, 20_000, RATES),  # the effect needs width
             "paper": _PAPER,
         },
@@ -268,19 +288,15 @@ EXPERIMENTS = {
         "Figure 10",
         "tanh layers as they saturate, normalized weights (C19)",
         (Curve("tanh", "normalized"),),
-        _layers,
+        _inside,
         _INSIDE,
     ),
     "fig11": Training(
         "Figure 11",
         "test error on Shapeset, all activations and schemes (C20, C21, C29)",
         (*_FIVE_CURVES, _SIGMOID4),
-        _errors,
-        {
-            "lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE),
-            "workstation": Scale(300, 200_000, RATES),
-            "paper": _PAPER,
-        },
+        _inside,
+        {"lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE)} | _WORKSTATION,
     ),
     "fig12": Training(
         "Figure 12",
@@ -289,7 +305,7 @@ EXPERIMENTS = {
         _errors,
         {
             "lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE),
-            "workstation": Scale(300, 100_000, RATES),
+            "workstation": Scale(100, 100_000, RATES),
             "paper": _PAPER,
         },
     ),
@@ -297,6 +313,42 @@ EXPERIMENTS = {
         "Table 1",
         "final test errors on the three data sets, beside the paper's (C21, C22)",
         ("fig11", "fig12"),
+    ),
+    "costs": Training(
+        "section 4.1",
+        "tanh networks trained on the quadratic cost, to compare with Figure 11's (C12)",
+        tuple(replace(curve, cost="quadratic") for curve in _PAIR),
+        _inside,
+        {
+            "lesson": Scale(100, 5_000, (0.1, 0.3, 1.0), THREE),
+            "workstation": _WORKSTATION["workstation-100"],
+            "paper": _PAPER,
+        },
+    ),
+    "depths": Training(
+        "section 2.3",
+        "error of networks with 1 to 4 hidden layers, to compare with Figure 11's (C26)",
+        (
+            *(replace(curve, depth=depth) for curve in _PAIR for depth in (1, 2, 3, 4)),
+            *(Curve("sigmoid", depth=depth) for depth in (1, 2, 3)),
+        ),
+        _errors,
+        {
+            "lesson": Scale(100, 5_000, (0.03, 0.1, 0.3), THREE),
+            "workstation": Scale(100, 200_000, RATES, THREE),
+            "paper": _PAPER,
+        },
+    ),
+    "sigmoid_elsewhere": Training(
+        "section 3.1",
+        "a sigmoid network's activations on MNIST and CIFAR-10 (C31)",
+        (replace(_SIGMOID4, data="mnist"), replace(_SIGMOID4, data="cifar10")),
+        _sigmoid,
+        {
+            "lesson": Scale(100, 20_000, (0.3,), (0,)),
+            "workstation": Scale(100, 100_000, RATES),
+            "paper": _PAPER,
+        },
     ),
     "race_depth8": Training(
         "lesson 0",

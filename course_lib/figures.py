@@ -315,13 +315,14 @@ def errors(history):
     found = curves(history)
     sets = list(dict.fromkeys(curve.data for curve in found))
     fig, panels = _panels(len(sets), height=3.4)
-    seen = history["update"][1:] * results.runs(history)[0]["batch_size"]
+    update, error = (history[_on_the_way(history) + name] for name in ("update", "error"))
+    seen = update[1:] * results.runs(history)[0]["batch_size"]
     said = []
     for axes, data in zip(panels, sets, strict=True):
         for curve, numbers in found.items():
             if curve.data != data:
                 continue
-            values = 100 * history["error"][1:, numbers]
+            values = 100 * error[1:, numbers]
             line = plots.LINES[curve.scheme] if curve.depth != 4 else "-."
             label = f"{curve.label} ({len(numbers)} seeds)"
             plots.run_band(axes, seen, values, label, plots.COLOURS[curve.activation], line)
@@ -332,6 +333,11 @@ def errors(history):
     panels[0].set_ylabel("test error (%)")
     panels[0].legend(fontsize=7)
     return fig, f"Test error against examples seen; after {seen[-1]} examples {', '.join(said)}."
+
+
+def _on_the_way(history):
+    """Return the prefix of what was recorded on the test set along an error curve."""
+    return "way_" if "way_error" in history else ""
 
 
 def error_table(history):
@@ -499,10 +505,13 @@ SHOWN = {
     "fig11": (errors, error_table),
     "fig12": (errors, error_table),
     "table1": (final_errors, error_table),
+    "costs": (errors, error_table),
+    "depths": (errors, error_table),
     "race_depth8": (errors, error_table),
     "sigmoid_rates": (rates, landmarks),
     "sigmoid_depth4_frozen": (story, landmarks),
     "sigmoid_depth5": (story, landmarks),
+    "sigmoid_elsewhere": (story, landmarks),
     "jacobian_training": (jacobians, jacobian_table),
     "signal_at_initialisation": (
         signal,

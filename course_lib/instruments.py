@@ -13,15 +13,23 @@ import torch
 from course_lib import activations, backprop
 
 # What can be measured per layer, and how. Layers 1 .. d for activations (z^1 .. z^d); matrices
-# 0 .. d for the rest (s^i, dC/ds^i per example, dC/dW^i of the mean cost).
+# 0 .. d for the rest (s^i, dC/ds^i per example, dC/dW^i of the mean cost, W^i).
 KINDS = {
     "activation": "layer",
     "pre_activation": "matrix",
     "back_propagated": "matrix",
     "weight_gradient": "matrix",
+    "weight": "matrix",
 }
 STATISTICS = ("mean", "std", "percentiles", "histogram")
-OTHERS = ("activation_saturated", "cost", "error", "logit_weight_rms", "logit_bias_rms")
+OTHERS = (
+    "activation_saturated",
+    "cost",
+    "error",
+    "wrong",
+    "logit_weight_rms",
+    "logit_bias_rms",
+)
 PART = 500  # examples a forward pass takes at a time where only its logits are wanted
 QUANTITIES = tuple(f"{kind}_{statistic}" for kind in KINDS for statistic in STATISTICS) + OTHERS
 DEFAULT = (
@@ -180,7 +188,7 @@ def axes_of(quantity):
     if statistic in STATISTICS and kind in KINDS:
         last = {"percentiles": ("percentile",), "histogram": (f"{kind}_bin",)}
         return ("run", KINDS[kind], *last.get(statistic, ()))
-    return ("run",)
+    return ("run", "example") if quantity == "wrong" else ("run",)
 
 
 def measure(model, images, labels, quantities=DEFAULT, percentiles=(98,), edges=None):
@@ -197,7 +205,8 @@ def measure(model, images, labels, quantities=DEFAULT, percentiles=(98,), edges=
         (R, L) for a mean, std or saturated fraction, one more axis for percentiles and
         histograms (shares of all values, also of those outside the bins), (R,) for ``cost``
         (nats), ``error`` (share misclassified) and the rms of W h and b at the output
-        (``logit_weight_rms``, ``logit_bias_rms``). NaN where a run has diverged.
+        (``logit_weight_rms``, ``logit_bias_rms``). NaN where a run has diverged. ``wrong``
+        (R, B) says of each example whether it was misclassified, as bool.
     """
     quantities = check_quantities(quantities, percentiles, edges)
     return _measure(model, images, labels, quantities, percentiles, edges)
@@ -231,7 +240,11 @@ def _measure(model, images, labels, quantities, percentiles, edges):
 
 def _layers(model, trace, labels, kinds):
     """Return {kind: values of each layer}. Weight gradients are the largest: one at a time."""
-    layers = {"activation": trace.activations[1:], "pre_activation": trace.pre_activations}
+    layers = {
+        "activation": trace.activations[1:],
+        "pre_activation": trace.pre_activations,
+        "weight": model.weights,
+    }
     if not kinds <= layers.keys():
         delta = backprop.deltas(model, trace, labels, backprop.COSTS["cross_entropy"])
         layers["back_propagated"] = delta
@@ -247,7 +260,8 @@ def _fetched(tensors):
     flat = torch.cat([tensor.flatten() for tensor in tensors.values()]).cpu()
     parts = flat.split([tensor.numel() for tensor in tensors.values()])
     pairs = zip(tensors.items(), parts, strict=True)
-    return {name: part.view(tensor.shape).numpy() for (name, tensor), part in pairs}
+    found = {name: part.view(tensor.shape).numpy() for (name, tensor), part in pairs}
+    return found | {name: found[name].astype(bool) for name in {"wrong"} & found.keys()}
 
 
 def statistics(layers, names, percentiles=(98,), edges=None, activation=None):
@@ -355,12 +369,17 @@ def _rms(values):
     return values.double().square().flatten(1).mean(1).sqrt()
 
 
+def _wrong(logits, labels):
+    return (logits.argmax(-1) != labels).double()
+
+
 # Statistics of the output: functions of the model, the logits (R, B, classes) and the labels.
 _OF_LOGITS = {
     "cost": lambda model, logits, labels: (
         backprop.COSTS["cross_entropy"].values(logits.double(), labels).mean(1)
     ),
-    "error": lambda model, logits, labels: (logits.argmax(-1) != labels).double().mean(1),
+    "error": lambda model, logits, labels: _wrong(logits, labels).mean(1),
+    "wrong": lambda model, logits, labels: _wrong(logits, labels),
     "logit_weight_rms": lambda model, logits, labels: _rms(logits - model.biases[-1]),
     "logit_bias_rms": lambda model, logits, labels: _rms(model.biases[-1]),
 }

@@ -95,6 +95,7 @@ class Run:
     output_bias : bool, False holds the output biases at 0
     data : "shapeset", "mnist" or "cifar10"
     stream : int, optional, the seed of the mini-batches; without it the run's own seed
+    pretraining : int, updates of each layer as a denoising auto-encoder before training
     watches : tuple of `Watch`
     """
 
@@ -110,6 +111,7 @@ class Run:
     output_bias: bool = True
     data: str = "shapeset"
     stream: int | None = None
+    pretraining: int = 0
     watches: tuple = ()
 
     def __post_init__(self):
@@ -125,6 +127,7 @@ class Run:
         )
         backprop.cost_named(self.cost)
         least = {"seed": 0, "stream": 0, "updates": 0, "width": 1, "depth": 0, "batch_size": 1}
+        least["pretraining"] = 0
         if self.stream is None:
             del least["stream"]
         for name, value in least.items():
@@ -156,6 +159,7 @@ class Run:
             self.cost: self.cost != "cross_entropy",
             "no_output_bias": not self.output_bias,
             self.data: self.data != "shapeset",
+            f"pretrained{self.pretraining}": self.pretraining > 0,
         }
         return "-".join([usual, f"seed{self.seed}", *(part for part in unusual if unusual[part])])
 

@@ -20,6 +20,8 @@ ORDER = (
     "depth",
     "scheme",
     "output_bias",
+    "cost",
+    "pretraining",
     "learning_rate",
 )
 
@@ -77,7 +79,7 @@ def load(name, **expected):
 
 def _place(curve):
     run = curve.config["run"]
-    return [run[field] for field in ORDER]
+    return [run.get(field, 0) for field in ORDER]  # not every curve knows of every field
 
 
 def _shared(values):
@@ -104,7 +106,8 @@ def join(curves):
     Returns
     -------
     storage.Stored
-        Arrays without a run axis, such as ``update``, stand once. ``config["runs"]`` lists the
+        Arrays without a run axis, such as ``update``, stand once; a network with fewer layers
+        than others has NaN in those that it lacks. ``config["runs"]`` lists the
         curves' own ``config["run"]``; what else is in their configuration or provenance stands
         once where all agree, and else as a list.
 
@@ -127,6 +130,7 @@ def join(curves):
             arrays[name] = parts[0]
             continue
         place = list(axes).index("run")
+        parts = _deepened(parts, axes)
         if len({(*part.shape[:place], *part.shape[place + 1 :]) for part in parts}) > 1:
             raise ValueError(f"the curves differ in the shape of {name!r} and cannot be joined")
         arrays[name] = np.concatenate(parts, axis=place)
@@ -134,6 +138,20 @@ def join(curves):
     own = [config.pop("run") for config in configs]
     provenance = _together([curve.provenance for curve in curves])
     return storage.Stored(arrays, {"runs": own} | _together(configs), provenance, first.axes)
+
+
+def _deepened(parts, axes):
+    """Give arrays with fewer layers or matrices NaN, in the end, up to the deepest one's."""
+    deep = [place for place, axis in enumerate(axes) if axis in ("layer", "matrix")]
+    lacks = [[(0, 0)] * part.ndim for part in parts]
+    for place in deep:
+        most = max(part.shape[place] for part in parts)
+        for lack, part in zip(lacks, parts, strict=True):
+            lack[place] = (0, most - part.shape[place])
+    return [
+        np.pad(part, lack, constant_values=np.nan) if np.any(lack) else part
+        for part, lack in zip(parts, lacks, strict=True)
+    ]
 
 
 def _together(dicts):

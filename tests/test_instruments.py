@@ -299,6 +299,7 @@ def test_axes_match_shapes(name):
     model, _, _ = problem(runs=3)
     watch = monitor(quantities=EVERYTHING, percentiles=(2, 98), edges=EDGES, name=name)
     length = {"run": 3, "layer": 2, "matrix": 3, watch.prefixed("percentile"): 2}
+    length[watch.prefixed("example")] = len(watch.images)
     length |= {watch.prefixed(f"{kind}_bin"): 39 for kind in instruments.KINDS}
     found = watch.measure(model)
     assert found.keys() == set(EVERYTHING)
