@@ -36,7 +36,7 @@ def main(arguments=None):
     commands.add_parser("list", help="list the experiments, and how long each takes")
     again = commands.add_parser("reproduce", help="reproduce a figure or a table of the paper")
     again.add_argument("name", choices=list(experiments.EXPERIMENTS), metavar="NAME")
-    again.add_argument("--scale", choices=SCALES, default="lesson")
+    again.add_argument("--scale", default="lesson", help="as `list` names them")
     again.add_argument("--seeds", type=int, help="how many, in place of the scale's own number")
     again.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     again.add_argument("--threads", type=int, default=1, help="of one job (default: 1)")

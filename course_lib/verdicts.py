@@ -75,7 +75,8 @@ def decide(parts, limit=None):
     return "not reproduced"
 
 
-def _verdict(parts, evidence, limit=None, asked=SEEDS):
+def judged(parts, evidence, limit=None, asked=SEEDS):
+    """Return the `Verdict` of answers per seed; the arguments are those of `decide`."""
     seeds = len(next(iter(parts.values())))
     answers = {name: tuple(bool(yes) for yes in part) for name, part in parts.items()}
     return Verdict(decide(parts, limit), evidence, seeds, answers, asked)
@@ -100,35 +101,34 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
     update, mean = depth4["update"], depth4["activation_mean"]
     top = mean[:, :, -1]
     marks = criteria.escape(update, top)
-    setting = _setting(depth4)
+    where = setting(depth4)
     lowest = criteria.at_lowest_top(mean)
     others = lowest[:, :-1].mean(axis=0)
     share = depth4["activation_saturated"][:, :, 0]
     left = criteria.leaves_plateau(update, depth4["cost"])
     verdicts = {
-        "C01": _verdict(
+        "C01": judged(
             {"whole": criteria.top_layer_driven_to_zero(update, mean)},
-            f"{setting}: below 0.1 from update {_span(marks.fall)}; "
-            f"lowest mean {_span(lowest[:, -1])}",
+            f"{where}: below 0.1 from update {span(marks.fall)}; lowest mean {span(lowest[:, -1])}",
         ),
-        "C02": _verdict(
+        "C02": judged(
             criteria.others_above_half(mean),
-            f"{setting}: layers 1 to {len(others)} at {', '.join(f'{m:.2f}' for m in others)} "
+            f"{where}: layers 1 to {len(others)} at {', '.join(f'{m:.2f}' for m in others)} "
             "(mean over seeds)",
         ),
-        "C03": _verdict(
+        "C03": judged(
             criteria.plateau_and_escape(update, top),
-            f"{setting}: below 0.1 for {_span(marks.plateau)} updates, "
-            f"{_span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
-            f"{_when(marks.escape)}",
+            f"{where}: below 0.1 for {span(marks.plateau)} updates, "
+            f"{span(marks.plateau / marks.fall)} times the fall; back above 0.2 "
+            f"{when(marks.escape)}",
         ),
-        "C04": _verdict(
+        "C04": judged(
             criteria.first_layer_saturates(update, share, left),
-            f"{setting}: share of layer 1 outside [.05, .95] "
-            f"{_span(_at(update, share, left / 2))} at half, "
-            f"{_span(_at(update, share, 2 * left))} at twice the escape time "
-            f"(cost below {criteria.LEARNS:.2f} nats {_when(left)}), "
-            f"{_span(share[-1])} at the end",
+            f"{where}: share of layer 1 outside [.05, .95] "
+            f"{span(value_at(update, share, left / 2))} at half, "
+            f"{span(value_at(update, share, 2 * left))} at twice the escape time "
+            f"(cost below {criteria.LEARNS:.2f} nats {when(left)}), "
+            f"{span(share[-1])} at the end",
         ),
     }
     if depth5 is not None:
@@ -136,59 +136,68 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         # it too: the cost tells the two apart.
         top5 = depth5["activation_mean"][:, :, -1]
         left5 = criteria.leaves_plateau(depth5["update"], depth5["cost"])
-        verdicts["C05"] = _verdict(
+        verdicts["C05"] = judged(
             {"whole": criteria.never_escapes(depth5["update"], top5, left)},
-            f"{_setting(depth5)}: top mean {_span(_at(depth5['update'], top5, 3 * left))} "
+            f"{setting(depth5)}: top mean {span(value_at(depth5['update'], top5, 3 * left))} "
             f"at 3 times depth 4's escape time (depth 4's own: "
-            f"{_span(_at(update, top, 3 * left))}); cost below {criteria.LEARNS:.2f} nats: "
-            f"{_when(left5)} in {depth5['update'][-1]:,} updates (depth 4: {_when(left)})",
+            f"{span(value_at(update, top, 3 * left))}); cost below {criteria.LEARNS:.2f} nats: "
+            f"{when(left5)} in {depth5['update'][-1]:,} updates (depth 4: {when(left)})",
         )
     if frozen is not None:
         pushed = criteria.weights_pushed_out(update, depth4["logit_weight_rms"], depth4["cost"])
         lowest = criteria.at_lowest_top(frozen["activation_mean"])[:, -1]
-        verdicts["C06"] = _verdict(
+        verdicts["C06"] = judged(
             criteria.biases_first(depth4, frozen),
-            f"{setting}: W h down 5-fold {_when(pushed)}; with output biases held at 0 "
-            f"the lowest top mean is {_span(lowest)}",
+            f"{where}: W h down 5-fold {when(pushed)}; with output biases held at 0 "
+            f"the lowest top mean is {span(lowest)}",
         )
     return verdicts
 
 
-def _at(update, values, times):
+def value_at(update, values, times):
     """Each run's value (T, R) at its own time (R,), interpolated; NaN beyond the recording."""
     columns = zip(values.T, times, strict=True)
     return np.array([np.interp(t, update, run, right=np.nan) for run, t in columns])
 
 
-def _span(values):
+def span(values):
     """Write the smallest and the largest of the values over seeds; say how many have none."""
     values = np.asarray(values, dtype=float)
     known = values[np.isfinite(values)]
     if known.size == 0:
         return "never"
-    low, high = (_number(value) for value in (known.min(), known.max()))
+    low, high = (number(value) for value in (known.min(), known.max()))
     text = low if low == high else f"{low} to {high}"
     missing = values.size - known.size
     return f"{text} ({missing} of {values.size} never)" if missing else text
 
 
-def _when(updates):
-    text = _span(updates)
+def when(updates):
+    """Write at which updates (R,) something happened, the first and the last over seeds."""
+    text = span(updates)
     return text if text == "never" else f"at update {text}"
 
 
-def _number(value):
+def number(value):
+    """Write a number with two digits, or as whole from 100 up."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
 
 
-def _setting(history):
-    """Name depth, width, rate and seeds of a recorded training."""
+def setting(history, numbers=None):
+    """Name depth, width, rate and seeds of recorded trainings: of all runs, or of those numbered.
+
+    Parameters
+    ----------
+    history : training.History or storage.Stored;  numbers : sequence of int, as `results.which`
+    """
     runs = results.runs(history)
-    widths, rates = (sorted({run[name] for run in runs}) for name in ("width", "learning_rate"))
-    return (
-        f"Depth {runs[0]['depth']}, width {', '.join(map(str, widths))}, "
-        f"rate {', '.join(f'{rate:g}' for rate in rates)}, {len(runs)} seeds"
+    runs = runs if numbers is None else [runs[number] for number in numbers]
+    depths, widths, rates = (
+        ", ".join(f"{value:g}" for value in sorted({run[name] for run in runs}))
+        for name in ("depth", "width", "learning_rate")
     )
+    seeds = len({run["seed"] for run in runs})
+    return f"Depth {depths}, width {widths}, rate {rates}, {seeds} seeds"
 
 
 # ---------------------------------------------------------------- at initialisation
@@ -206,23 +215,23 @@ def signal_verdicts(signal):
     sd = _schemes(signal, "activation_std")
     back = [values[:, :-1] for values in _schemes(signal, "back_propagated_std")]
     gradient = [values[:, :-1] for values in _schemes(signal, "weight_gradient_std")]
-    setting = _networks(signal, sd)
+    where = _networks(signal, sd)
     return {
-        "C13": _verdict(
+        "C13": judged(
             criteria.activations_hold(*sd),
-            f"{setting}: sd5/sd1 is {_both(v[:, -1] / v[:, 0] for v in sd)}",
+            f"{where}: sd5/sd1 is {_both(v[:, -1] / v[:, 0] for v in sd)}",
             limit=_all(criteria.activations_hold(*sd, least=0.5)),
             asked=NETWORKS,
         ),
-        "C14": _verdict(
+        "C14": judged(
             criteria.gradients_hold(*back),
-            f"{setting}: layer 1/layer 5 is {_both(v[:, 0] / v[:, -1] for v in back)}",
+            f"{where}: layer 1/layer 5 is {_both(v[:, 0] / v[:, -1] for v in back)}",
             limit=_all(criteria.gradients_hold(*back, factor=2)),
             asked=NETWORKS,
         ),
-        "C15": _verdict(
+        "C15": judged(
             {"whole": criteria.weight_gradients_equal(*gradient)},
-            f"{setting}: largest/smallest is "
+            f"{where}: largest/smallest is "
             f"{_both(criteria.largest_to_smallest(v) for v in gradient)}",
             limit=criteria.weight_gradients_equal(*gradient, factor=2),
             asked=NETWORKS,
@@ -244,17 +253,17 @@ def jacobian_verdicts(jacobian):
     mean = _schemes(jacobian, "all_mean")
     volume = _schemes(jacobian, "all_geometric_mean")
     variance = _schemes(jacobian, "variance_ratio")
-    setting = _networks(jacobian, mean)
+    where = _networks(jacobian, mean)
     same = [criteria.one_number(*parts) for parts in zip(mean, volume, variance, strict=True)]
     return {
-        "C16": _verdict(
+        "C16": judged(
             {"whole": criteria.mean_singular_values(*mean)},
-            f"{setting}: the average over layers is {_both(v.mean(1) for v in mean)}",
+            f"{where}: the average over layers is {_both(v.mean(1) for v in mean)}",
             asked=NETWORKS,
         ),
-        "C28": _verdict(
+        "C28": judged(
             {"whole": np.logical_and(*same)},
-            f"{setting}, averages over layers: mean {_both(v.mean(1) for v in mean)}; geometric "
+            f"{where}, averages over layers: mean {_both(v.mean(1) for v in mean)}; geometric "
             f"mean {_both(v.mean(1) for v in volume)}; variance ratio "
             f"{_both(v.mean(1) for v in variance)}",
             asked=NETWORKS,
@@ -302,12 +311,3 @@ def interval(values):
     t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
     half = t * np.std(values, ddof=1) / np.sqrt(len(values))
     return np.mean(values) - half, np.mean(values) + half
-
-
-# How verdicts are made: a function, and the names of the shipped results that it takes. Without
-# the first result there is no verdict.
-SOURCES = (
-    (sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
-    (signal_verdicts, ("signal_at_initialisation",)),
-    (jacobian_verdicts, ("jacobian_at_initialisation",)),
-)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from course_lib import (
+    claims,
     experiments,
     instruments,
     models,
@@ -14,8 +15,6 @@ from course_lib import (
     shapeset,
     sweeps,
     training,
-    verdicts,
-)
 from course_lib import jacobian as jacobians
 from course_lib.experiments import Curve
 
@@ -254,5 +253,5 @@ def test_a_shipped_experiment_records_when_the_present_one_does():
 
 def test_every_shipped_result_has_its_experiment_and_the_ledger_finds_its_own():
     assert set(results.names()) <= set(experiments.EXPERIMENTS)
-    asked = {name for _, names in verdicts.SOURCES for name in names}
+    asked = {name for _, names in claims.SOURCES for name in names}
     assert asked <= set(results.names())
