@@ -19,9 +19,9 @@ LAYERS = [
     {"backprop"},
     {"instruments", "jacobian", "engine"},
     {"training"},
-    {"jobs", "pretraining", "second_order", "baselines"},
-    {"sweeps", "untrained", "criteria"},
-    {"experiments", "verdicts"},
+    {"jobs", "pretraining", "second_order", "baselines", "criteria"},
+    {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
+    {"experiments", "verdicts_layers", "verdicts_errors"},
     {"reproduce", "figures", "claims", "report", "checks"},
     {"widgets", "classroom", "__main__"},
 ]
