@@ -16,7 +16,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``training``                                          one visible loop, and its ``History``
 ``jobs``                                              trainings as plain data, stacked into jobs
 ``sweeps``                                            jobs computed, resumable, here or on a cluster
-``untrained``                                         networks before training
+``untrained``, ``surfaces``                           networks before training; Figure 5's costs
 ``criteria``                                          one function per claim: what would count
 ``experiments``, ``verdicts``                         one entry per figure; what was found
 ``reproduce``, ``figures``                            an experiment run; its figure and table

@@ -3,7 +3,8 @@
 Arrays are those of a `training.History`: T recorded steps, R runs (one per seed), L hidden layers.
 Where a criterion's wording leaves room between two recorded steps or between two readings, the
 docstring says which was taken. So far: the sigmoid's story, C01 to C06; networks at
-initialisation, C13 to C16 and C28, where R counts networks and there are no steps.
+initialisation, C13 to C16 and C28, where R counts networks and there are no steps; cost surfaces,
+C11, where R counts draws of examples.
 """
 
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ def escape(update, top_mean):
     -------
     Escape
     """
-    update, top_mean = _recorded(update, top_mean)
+    update, top_mean = recorded(update, top_mean)
     return Escape(*np.array([_landmarks(update, run) for run in top_mean.T]).T)
 
 
@@ -66,7 +67,7 @@ def top_layer_driven_to_zero(update, activation_mean, quick=QUICK):
     ----------
     update : (T,);  activation_mean : (T, R, L)
     """
-    update, mean = _recorded(update, activation_mean)
+    update, mean = recorded(update, activation_mean)
     return (mean[update <= quick, :, -1] < FALLEN).any(axis=0)
 
 
@@ -115,7 +116,7 @@ def leaves_plateau(update, cost):
     -------
     (R,) updates; NaN where it never does
     """
-    update, cost = _recorded(update, cost)
+    update, cost = recorded(update, cost)
     below = cost < LEARNS
     return np.where(below.any(axis=0), update[below.argmax(axis=0)], np.nan)
 
@@ -137,7 +138,7 @@ def first_layer_saturates(update, saturated, escaped):
     -------
     dict of (R,) bool: "a" the share triples from half to twice the escape time; "b" it settles
     """
-    update, share = _recorded(update, saturated)
+    update, share = recorded(update, saturated)
     quarter = 0.75 * update[-1]
     triples, settles = [], []
     for run, time in zip(share.T, escaped, strict=True):
@@ -158,7 +159,7 @@ def never_escapes(update, top_mean, escaped_shallower):
     ----------
     update : (T,);  top_mean : (T, R), of depth 5;  escaped_shallower : (R,), of depth 4
     """
-    update, mean = _recorded(update, top_mean)
+    update, mean = recorded(update, top_mean)
     answers = []
     for run, time in zip(mean.T, escaped_shallower, strict=True):
         recorded = 3 * time <= update[-1]
@@ -182,7 +183,7 @@ def weights_pushed_out(update, logit_weight_rms, cost):
     -------
     (R,) the update of the first such second record, NaN if there is none
     """
-    update, rms = _recorded(update, logit_weight_rms)
+    update, rms = recorded(update, logit_weight_rms)
     at_priors = np.asarray(cost, dtype=float) <= 1.02 * PRIOR_ENTROPY
     highest = np.maximum.accumulate(np.where(at_priors, rms, 0.0), axis=0)
     fallen = at_priors & (highest > 0) & (rms <= highest / 5)
@@ -198,7 +199,7 @@ def holds_without_biases(update, top_mean, time):
     ----------
     update : (T,);  top_mean : (T, R), output biases held at 0;  time : (R,)
     """
-    update, mean = _recorded(update, top_mean)
+    update, mean = recorded(update, top_mean)
     answers = []
     for run, t in zip(mean.T, time, strict=True):
         answers.append(3 * t <= update[-1] and (run[update <= 3 * t] >= FALLEN).all())
@@ -314,6 +315,31 @@ def one_number(mean, geometric_mean, variance_ratio):
     return np.all([np.abs(other - mean) <= 0.1 * mean for other in others], axis=0)
 
 
+# ---------------------------------------------------------------- cost surfaces
+def plateaus(cross_entropy, quadratic, factor=2.0):
+    """C11: the quadratic cost's plateau is at least `factor` times larger; (R,) bool, R draws.
+
+    A plateau is where the length of the gradient is below 5 % of the largest on the same surface.
+    Read as: a draw is 100 inputs from N(0, 1), each with a target of 0 or 1 at equal odds whatever
+    the input; the network p = sigmoid(w2 tanh(w1 x)), without biases; both costs are those of the
+    softmax of (0, w2 tanh(w1 x)), as in training, and means over the draw; the area is counted in
+    cells of the square by their centres, and the largest gradient is taken over the same centres.
+
+    Parameters
+    ----------
+    cross_entropy, quadratic : (R,) share of [-8, 8] x [-8, 8] on the plateau, in the same draws
+    """
+    cross_entropy, quadratic = (_shares(values) for values in (cross_entropy, quadratic))
+    return (quadratic >= factor * cross_entropy) & (quadratic > 0)
+
+
+def _shares(values):
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(f"shares of an area need shape (R,) and values in [0, 1], not {values}")
+    return values
+
+
 def _last_to_first(values):
     values = _per_network(values)
     return values[:, -1] / values[:, 0]
@@ -326,7 +352,8 @@ def _per_network(values):
     return values
 
 
-def _recorded(update, values):
+def recorded(update, values):
+    """Return a recording as arrays, update (T,) and values (T, R, ...); ValueError if it is none."""
     update, values = np.asarray(update, dtype=float), np.asarray(values, dtype=float)
     if update.ndim != 1 or values.ndim < 2 or len(update) != len(values):
         raise ValueError(

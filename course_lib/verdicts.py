@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from course_lib import criteria, results
+from course_lib import criteria, results, surfaces
 
 SEEDS = 5  # what a verdict on a training asks for; with fewer it is provisional
 NETWORKS = 20  # what one on networks at initialisation asks for
+DRAWS = 20  # and one on cost surfaces
 
 # Verdict: the words shown, and the style-sheet class.
 VERDICTS = {
@@ -269,6 +270,44 @@ def jacobian_verdicts(jacobian):
             asked=NETWORKS,
         ),
     }
+
+
+# ---------------------------------------------------------------- cost surfaces
+def surface_verdicts(history):
+    """Judge C11 on the cost surfaces of small networks.
+
+    Parameters
+    ----------
+    history : training.History, as `surfaces.cost_surfaces` makes it
+
+    Returns
+    -------
+    dict, claim id to `Verdict`
+    """
+    level = np.flatnonzero(history["level"] == surfaces.PLATEAU)[0]
+    costs, sizes = history["cost"].tolist(), history["sizes"].tolist()
+    at = [costs.index(cost) for cost in ("cross_entropy", "quadratic")]
+    small, larger = (
+        [history["share"][sizes.index(name), cost, :, level] for cost in at]
+        for name in ("1-1-1", "10-10-3")
+    )
+    points, draws = history.config["points"], len(small[0])
+    return {
+        "C11": judged(
+            {"whole": criteria.plateaus(*small)},
+            f"1-1-1 network, {points} examples, {draws} draws: {_percent(small[0])} of the area "
+            f"with the cross-entropy, {_percent(small[1])} with the quadratic cost, "
+            f"{span(small[1] / small[0])} times as much (in a 10-10-3 network "
+            f"{_percent(larger[0])} and {_percent(larger[1])})",
+            asked=DRAWS,
+        )
+    }
+
+
+def _percent(shares):
+    """Write the mean of shares in per cent, with its 95 % interval."""
+    low, high = interval(100 * shares)
+    return f"{100 * np.mean(shares):.1f} % ({low:.1f} to {high:.1f})"
 
 
 def _schemes(history, name):

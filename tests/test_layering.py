@@ -19,7 +19,7 @@ LAYERS = [
     {"backprop"},
     {"instruments", "jacobian", "engine"},
     {"training"},
-    {"jobs", "pretraining", "second_order", "baselines", "criteria"},
+    {"jobs", "pretraining", "second_order", "baselines", "criteria", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
     {"experiments", "verdicts_layers", "verdicts_errors"},
     {"reproduce", "figures", "claims", "report", "checks"},
