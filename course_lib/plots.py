@@ -19,6 +19,7 @@ from matplotlib.text import Text
 
 STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
 INK = "#123456"  # stands for the page's text colour until `svg` replaces it
+EPOCH = 20_000  # updates: the unit of the paper's x-axes in Figures 2, 3, 9 and 10
 
 COLOURS = {
     "sigmoid": "#c8521c",
@@ -154,6 +155,67 @@ def layer_lines(axes, x, values, markers=8):
         style = layer_style(layer)
         axes.plot(x, column, markevery=(layer / 10 / markers, 1 / markers), **style)
     return axes
+
+
+def layers_from_start(panels, update, values):
+    """Draw a positive quantity of each layer from update 0 on; both axes are logarithmic.
+
+    Lines are means over runs, bands their range; each line's end says which layer it is. A dotted
+    line stands after one and after five of the paper's epochs.
+
+    Parameters
+    ----------
+    panels : sequence of Axes, as from ``figure(2, sharex=True, sharey=True)``
+    update : (T,), from 0 on;  values : sequence of (T, R, L), one a panel; NaN is left out
+    """
+    for axes, own in zip(panels, values, strict=True):
+        for layer in range(own.shape[2]):
+            low, high = own[:, :, layer].min(1), own[:, :, layer].max(1)
+            colour = layer_style(layer)["color"]
+            axes.fill_between(update, low, high, color=colour, alpha=0.2, linewidth=0)
+        layer_lines(axes, update, own.mean(1))
+        axes.set_xscale("symlog", linthresh=1, linscale=0.5)  # linear from 0 to 1
+        axes.set(yscale="log", xlim=(update[0], update[-1]))
+        axes.set_xticks([0, *(10**k for k in range(len(str(int(update[-1])))))])
+        for epochs, name in ((1, "1 epoch"), (5, "5")):
+            if epochs * EPOCH <= update[-1]:
+                axes.axvline(epochs * EPOCH, color=INK, linewidth=1, linestyle=":")
+                if axes is panels[0]:
+                    place = (epochs * EPOCH, 1.01), axes.get_xaxis_transform()
+                    axes.text(*place[0], name, transform=place[1], ha="center", fontsize=8)
+    for axes, own in zip(panels, values, strict=True):  # now that the limits are known
+        _name_ends(axes, update[-1], own[-1].mean(0))
+    return panels
+
+
+def _name_ends(axes, x, ends):
+    """Name the layers beside the ends (L,) of their lines, no two names on one another."""
+    low, high = np.log(axes.get_ylim())
+    shown = np.flatnonzero(ends > 0)
+    places = (np.log(ends[shown]) - low) / (high - low)
+    room = 9 * axes.figure.dpi / 72 / axes.get_window_extent().height  # a line of this text
+    for layer, place in zip(shown, _apart(places, 1.15 * room), strict=True):
+        axes.annotate(
+            f"layer {layer + 1}",
+            (x, ends[layer]),
+            (1.025, place),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": layer_style(layer)["color"], "shrinkA": 1},
+        )
+
+
+def _apart(places, gap):
+    """Move places (L,) as little as it takes for no two to be closer than `gap`; order stays."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    sunk = places[order] - steps
+    up = np.maximum.accumulate(sunk)
+    down = np.minimum.accumulate(sunk[::-1])[::-1]
+    moved = np.empty(len(places))
+    moved[order] = (up + down) / 2 + steps  # both keep the gap, so their mean does
+    return moved
 
 
 def layer_style(layer):

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
+from matplotlib.text import Text
 
 from course_lib import activations, init, plots
 
@@ -220,6 +221,49 @@ def test_layer_lines_draw_what_they_are_given():
     for layer, line in enumerate(axes.get_lines()):
         assert line.get_ydata().tolist() == values[:, layer].tolist()
         assert line.get_label() == f"layer {layer + 1}"
+
+
+def test_layers_from_start_show_update_0_bands_and_the_papers_epoch():
+    _, panels = plots.figure(2, sharex=True, sharey=True)
+    update = np.array([0, 1, 10, 1_000, 30_000])
+    mean = np.array([1e-3, 2e-3, 4e-3, 3e-3, 1e-2])
+    first = mean[:, None, None] * np.array([[1.0, 2.0], [3.0, 2.0]])  # two runs of two layers
+    second = 10 * first * np.array([1, np.nan])
+    assert plots.layers_from_start(panels, update, [first, second]) is panels
+    top, below = panels
+    for layer, line in enumerate(top.get_lines()[:2]):
+        assert np.allclose(line.get_ydata(), 2 * mean) and line.get_xdata()[0] == 0
+        assert line.get_label() == f"layer {layer + 1}"
+    corners = top.collections[0].get_paths()[0].vertices.tolist()
+    assert [0, 1e-3] in corners and [0, 3e-3] in corners and [30_000, 3e-2] in corners
+    assert (top.get_xscale(), top.get_yscale(), top.get_xlim()) == ("symlog", "log", (0, 30_000))
+    assert top.get_ylim() == below.get_ylim()
+    assert top.get_xticks().tolist() == [0, 1, 10, 100, 1_000, 10_000]
+    for axes, lines in ((top, 2), (below, 2)):
+        marks = [line.get_xdata()[0] for line in axes.get_lines()[lines:]]
+        assert marks == [20_000]  # and no mark after five epochs: training ended before
+    said = [[text.get_text() for text in axes.texts] for axes in panels]
+    assert said == [["1 epoch", "layer 1", "layer 2"], ["layer 1"]]  # a layer of NaN has no name
+
+
+def test_names_of_layers_do_not_lie_on_one_another():
+    _, axes = plots.figure()
+    values = np.array([[1.0, 1.0, 1.0, 5.0], [2.0, 2.01, 1.99, 50.0]])[:, None]
+    plots.layers_from_start([axes], np.array([0, 100_000]), [values])
+    assert [text.get_text() for text in axes.texts[:2]] == ["1 epoch", "5"]
+    axes.figure.draw_without_rendering()
+    boxes = [Text.get_window_extent(text) for text in axes.texts[2:]]  # without their arrows
+    heights = [(box.y0 + box.y1) / 2 for box in boxes]
+    assert np.argsort(heights).tolist() == [2, 0, 1, 3]
+    in_order = sorted(boxes, key=lambda box: box.y0)
+    assert all(a.y1 <= b.y0 + 1 for a, b in zip(in_order, in_order[1:], strict=False))
+
+
+def test_names_move_only_where_they_must():
+    places = np.array([0.5, 0.1, 0.52, 0.9])
+    moved = plots._apart(places, 0.1)
+    assert moved == pytest.approx([0.46, 0.1, 0.56, 0.9])
+    assert plots._apart(np.array([0.3]), 0.1).tolist() == [0.3]
 
 
 def test_images_lie_in_a_grid():
