@@ -162,8 +162,8 @@ def never_escapes(update, top_mean, escaped_shallower):
     update, mean = recorded(update, top_mean)
     answers = []
     for run, time in zip(mean.T, escaped_shallower, strict=True):
-        recorded = 3 * time <= update[-1]
-        answers.append(recorded and np.interp(3 * time, update, run) < FALLEN)
+        long_enough = 3 * time <= update[-1]
+        answers.append(long_enough and np.interp(3 * time, update, run) < FALLEN)
     return np.array(answers, dtype=bool)
 
 
@@ -353,7 +353,7 @@ def _per_network(values):
 
 
 def recorded(update, values):
-    """Return a recording as arrays, update (T,) and values (T, R, ...); ValueError if it is none."""
+    """Return a recording as arrays, update (T,) and values (T, R, ...); ValueError if none."""
     update, values = np.asarray(update, dtype=float), np.asarray(values, dtype=float)
     if update.ndim != 1 or values.ndim < 2 or len(update) != len(values):
         raise ValueError(
