@@ -17,8 +17,9 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``jobs``                                              trainings as plain data, stacked into jobs
 ``sweeps``                                            jobs computed, resumable, here or on a cluster
 ``untrained``, ``surfaces``                           networks before training; Figure 5's costs
-``criteria``                                          one function per claim: what would count
-``experiments``, ``verdicts``                         one entry per figure; what was found
+``criteria``, ``criteria_layers``                     one function per claim: what would count
+``verdicts``, ``verdicts_layers``                     what was found of each
+``experiments``                                       one entry per figure
 ``reproduce``, ``figures``                            an experiment run; its figure and table
 ``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
 ====================================================  ==============================================
