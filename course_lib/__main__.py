@@ -42,6 +42,11 @@ def main(arguments=None):
     again.add_argument("--threads", type=int, default=1, help="of one job (default: 1)")
     again.add_argument("--cluster", metavar="ADDRESS", help="of a Dask scheduler that you trust")
     again.add_argument(
+        "--reencoded",
+        action="store_true",
+        help="take CIFAR-10 files that are not the official bytes; the results say so",
+    )
+    again.add_argument(
         "--out",
         type=pathlib.Path,
         default=pathlib.Path("hard-to-train"),
@@ -76,8 +81,18 @@ def _list(given):
     print(_aligned(rows))
     print(
         "\nTimes are rough: lesson and workstation on this machine's processor, paper on one GPU."
-        "\nhard-to-train reproduce NAME --scale lesson|workstation|paper"
+        "\nhard-to-train reproduce NAME --scale lesson|workstation|paper; other scales are widths:"
+        f"\n{_others()}"
     )
+
+
+def _others():
+    """Name the scales that only some experiments have, such as workstation-100."""
+    lines = []
+    for name, experiment in experiments.EXPERIMENTS.items():
+        others = [scale for scale in experiment.scales if scale not in SCALES]
+        lines += [f"  {name}: {', '.join(others)}"] if others else []
+    return "\n".join(lines)
 
 
 def _reproduce(given):
@@ -87,7 +102,13 @@ def _reproduce(given):
     device = reproduce.resolve(given.device, bool(given.cluster))
     workers = 1 if given.cluster else None
     plan = reproduce.plan(
-        given.name, given.scale, given.seeds, device, given.threads, workers=workers
+        given.name,
+        given.scale,
+        given.seeds,
+        device,
+        given.threads,
+        workers=workers,
+        reencoded=given.reencoded,
     )
     print(f"{given.name} at scale {given.scale}, {experiment.figure}: {experiment.shows}")
     print(_planned(plan, given), flush=True)
@@ -95,7 +116,15 @@ def _reproduce(given):
     executor = sweeps.cluster(given.cluster) if given.cluster else None
     started = time.monotonic()
     history = reproduce.run(
-        given.name, given.scale, given.out, given.seeds, device, given.threads, executor
+        given.name,
+        given.scale,
+        given.out,
+        given.seeds,
+        device,
+        given.threads,
+        executor,
+        True,
+        given.reencoded,
     )
     own = "" if given.seeds is None else f"-{given.seeds}seeds"
     to = given.out / f"{given.name}-{given.scale}{own}"

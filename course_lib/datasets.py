@@ -101,7 +101,11 @@ CIFAR10_FOLDER = "cifar-10-batches-bin"
 CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 
 # Images in the training, validation and test parts.
-COUNTS = {"mnist": (50_000, 10_000, 10_000), "cifar10": (40_000, 10_000, 10_000)}
+COUNTS = {
+    "mnist": (50_000, 10_000, 10_000),
+    "cifar10": (40_000, 10_000, 10_000),
+    "cifar10_reencoded": (40_000, 10_000, 10_000),
+}
 
 # The paper names ten groups of ImageNet but not the classes inside them: these are our choice, of
 # folders of ILSVRC-2012 (WordNet numbers). Its 1,000 classes hold only two flowers, so the flower
@@ -206,6 +210,23 @@ def cifar10(verify=True):
         shape=(3, 32, 32),
         note="" if verify else "re-encoded: not compared with the official checksums",
     )
+
+
+def cifar10_reencoded():
+    """Return CIFAR-10 from files that are not the official bytes: ``cifar10(verify=False)``."""
+    return cifar10(verify=False)
+
+
+def some(split, count, seed):
+    """Return `count` examples of a `Split`, chosen at random by the seed, as a `Split`.
+
+    ValueError where it has fewer.
+    """
+    if not 1 <= count <= len(split.images):
+        raise ValueError(f"there are {len(split.images)} examples; {count} were asked for")
+    generator = torch.Generator().manual_seed(seed)
+    chosen = torch.randperm(len(split.images), generator=generator)[:count]
+    return Split(split.images[chosen], split.labels[chosen])
 
 
 def small_imagenet(folder, groups=None, per_class=(9_000, 1_000, 1_000), seed=0):

@@ -14,7 +14,7 @@ same stream: common random numbers, a paired comparison.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from course_lib import sweeps, untrained
+from course_lib import surfaces, sweeps, untrained
 
 # Seeds of examples to measure on; training streams use small seeds.
 MONITORED, MONITORED_SEED = untrained.EXAMPLES, untrained.EXAMPLES_SEED
@@ -89,13 +89,14 @@ class Training:
 
 @dataclass(frozen=True)
 class Untrained:
-    """An experiment on networks before training; `measure` is a function of `untrained`."""
+    """An experiment on networks before training: `measure`, of `untrained` or of `surfaces`."""
 
     figure: str
     shows: str
     measure: Callable
     scales: dict
-    seconds: float  # a network of width 1000 takes, about, on one core
+    seconds: float  # that a network of the workstation scale takes, about, on one core
+    elsewhere: bool = False  # looks at CIFAR-10, which may come re-encoded
 
 
 @dataclass(frozen=True)
@@ -419,6 +420,18 @@ EXPERIMENTS = {
         },
         seconds=2,
     ),
+    "signal_elsewhere": Untrained(
+        "Figures 6 to 8",
+        "the same on MNIST and CIFAR-10 (C31)",
+        untrained.signal_elsewhere,
+        {
+            "lesson": untrained.Networks(300, 10),
+            "workstation": untrained.Networks(1000, 20),
+            "paper": untrained.Networks(1000, 20),
+        },
+        seconds=5,
+        elsewhere=True,
+    ),
     "jacobian_at_initialisation": Untrained(
         "section 4.2.2",
         "singular values of the layers' Jacobians before training (C16, C28)",
@@ -429,6 +442,17 @@ EXPERIMENTS = {
             "paper": untrained.Networks(1000, 20),
         },
         seconds=40,
+    ),
+    "cost_surfaces": Untrained(
+        "Figure 5",
+        "both costs over two weights of small networks, and how much of them is flat (C11)",
+        surfaces.cost_surfaces,
+        {
+            "lesson": surfaces.Draws(cells=50),
+            "workstation": surfaces.Draws(),
+            "paper": surfaces.Draws(),
+        },
+        seconds=2,
     ),
 }
 
@@ -444,15 +468,19 @@ def find(name, scale="lesson"):
 
 
 # ---------------------------------------------------------------- as runs
-def search(name, scale="lesson"):
+def search(name, scale="lesson", reencoded=False):
     """Return the runs that choose the rates of an experiment, on a seed of their own.
+
+    Parameters
+    ----------
+    name, scale : str, of `EXPERIMENTS`;  reencoded : bool, as for `trainings`
 
     Returns
     -------
     list of `sweeps.Run`, empty where there is nothing to choose
     """
     found = []
-    for experiment, size in trainings(name, scale):
+    for experiment, size in trainings(name, scale, reencoded):
         if experiment.every_rate or len(size.rates) == 1:
             continue
         curves = (experiment.rate_of,) if experiment.rate_of else experiment.curves
@@ -463,7 +491,7 @@ def search(name, scale="lesson"):
     return found
 
 
-def runs(name, scale="lesson", seeds=None, rates=None):
+def runs(name, scale="lesson", seeds=None, rates=None, reencoded=False):
     """Return the runs whose curves an experiment shows, seed by seed.
 
     Parameters
@@ -472,13 +500,14 @@ def runs(name, scale="lesson", seeds=None, rates=None):
     seeds : int, how many in place of the scale's own number
     rates : dict, `Curve` to rate, as `reproduce.choose` gives it
         Where one is missing, the first of the grid stands for it.
+    reencoded : bool, as for `trainings`
 
     Returns
     -------
     list of `sweeps.Run`; empty for networks that are not trained
     """
     found = []
-    for experiment, size in trainings(name, scale):
+    for experiment, size in trainings(name, scale, reencoded):
         watches = experiment.watches(size.updates)
         for seed in _seeds(size.seeds, seeds):
             for curve in experiment.curves:
@@ -488,12 +517,24 @@ def runs(name, scale="lesson", seeds=None, rates=None):
     return found
 
 
-def trainings(name, scale):
-    """Return the trainings that make up an experiment, as pairs (`Training`, `Scale`)."""
+def trainings(name, scale, reencoded=False):
+    """Return the trainings that make up an experiment, as pairs (`Training`, `Scale`).
+
+    `reencoded` puts files that are not the official bytes in the place of CIFAR-10, under a name
+    that says so in every result.
+    """
     experiment = find(name, scale)
     if isinstance(experiment, Summary):
-        return [pair for part in experiment.parts for pair in trainings(part, scale)]
-    return [(experiment, experiment.scales[scale])] if isinstance(experiment, Training) else []
+        return [pair for part in experiment.parts for pair in trainings(part, scale, reencoded)]
+    if isinstance(experiment, Untrained):
+        return []
+    if reencoded:
+        curves = tuple(
+            replace(curve, data="cifar10_reencoded") if curve.data == "cifar10" else curve
+            for curve in experiment.curves
+        )
+        experiment = replace(experiment, curves=curves)
+    return [(experiment, experiment.scales[scale])]
 
 
 def _seeds(own, count):

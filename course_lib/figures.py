@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib import criteria, plots, results, verdicts
+from course_lib import criteria, criteria_layers, plots, results, untrained, verdicts
 from course_lib.experiments import Curve
 
 # Glorot & Bengio (2010), Table 1: test error in per cent, five hidden layers.
@@ -20,7 +20,12 @@ PAPER = {
     ("tanh", "normalized"): {"shapeset": 15.60, "mnist": 1.64, "cifar10": 52.92},
     ("sigmoid", "standard"): {"shapeset": 82.61, "mnist": 2.21, "cifar10": 57.28},
 }
-TITLES = {"shapeset": "Shapeset-3x2", "mnist": "MNIST", "cifar10": "CIFAR-10"}
+TITLES = {
+    "shapeset": "Shapeset-3x2",
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar10_reencoded": "CIFAR-10, re-encoded",
+}
 SATURATED_STD = 0.5  # the ledger's sign that a tanh layer has saturated; 0.7 if normalized
 
 
@@ -260,51 +265,52 @@ def histogram_table(history):
 
 # ---------------------------------------------------------------- Figure 9
 def gradients(history):
-    """Draw the standard deviation of each hidden layer's weight gradients, mean over seeds."""
-
-    def said(curve, values, last):
-        ratio = values.max(1) / values.min(1)
-        return (
-            f"{curve.label}: the largest over the smallest is {ratio[0]:.2f} before training and "
-            f"{ratio[-1]:.2f} after {last} updates."
+    """Draw the standard deviation of each hidden layer's weight gradients, standard on top."""
+    found = dict(sorted(curves(history).items(), key=lambda item: item[0].scheme != "standard"))
+    shape = {"height": 1 + 2 * len(found), "sharex": True, "sharey": True, "squeeze": False}
+    fig, panels = plots.figure(len(found), **shape)
+    panels, update = panels[:, 0], history["update"]
+    values = [
+        history["weight_gradient_std"][:, numbers, : curve.depth]
+        for curve, numbers in found.items()
+    ]
+    plots.layers_from_start(panels, update, values)
+    said = []
+    for axes, (curve, numbers), own in zip(panels, found.items(), values, strict=True):
+        axes.set(title=f"{curve.label}, rate {_rate(history, numbers):g}", ylabel="std of dC/dW")
+        first, last = (criteria.largest_to_smallest(own[place]) for place in (0, -1))
+        layers = ", ".join(f"{value:.1e}" for value in own[-1].mean(0))
+        said.append(
+            f"{curve.label}, {len(numbers)} seeds: the largest layer's over the smallest's is "
+            f"{first.mean():.2f} before training and {last.mean():.2f} after {update[-1]:,} "
+            f"updates, when layers 1 up have {layers}."
         )
-
-    fig, sentences = _layers_by_curve(history, "weight_gradient_std", history["update"], said)
-    fig.axes[0].set_ylabel("std of weight gradients")
-    for axes in fig.axes:
-        axes.set_yscale("log")
-    return fig, f"Weight gradients of each hidden layer. {sentences}"
-
-
-def _layers_by_curve(history, name, update, said):
-    """Draw a quantity of each hidden layer, mean over seeds, a panel a curve.
-
-    Return the figure and what ``said(curve, values (T, L), last update)`` says of the curves.
-    """
-    found, sentences = curves(history), []
-    fig, panels = _panels(len(found), sharey=True)
-    for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
-        values = history[name][:, numbers, : curve.depth].mean(1)
-        plots.layer_lines(axes, update[1:], values[1:])
-        axes.set(xscale="log", xlabel="update", title=curve.label)
-        sentences.append(said(curve, values, update[-1]))
-    panels[0].legend()
-    return fig, " ".join(sentences)
+    panels[-1].set_xlabel("update")
+    return fig, f"Standard deviation of each hidden layer's weight gradients. {' '.join(said)}"
 
 
 def gradient_table(history):
-    """Tabulate how unequal the layers' gradients are before and after training."""
-    rows = []
+    """Tabulate how unequal the layers' gradients are, when dC/ds turns, and how large steps are."""
+    update, rows = history["update"], []
     for curve, numbers in curves(history).items():
         for number in numbers:
             weight = history["weight_gradient_std"][:, number, : curve.depth]
             back = history["back_propagated_std"][:, number, : curve.depth]
-            row = {"curve": curve.label, "rate": _rate(history, [number])}
+            rate = _rate(history, [number])
+            row = {"curve": curve.label, "rate": rate}
             row["seed"] = results.runs(history)[number]["seed"]
             for when, place in (("at first", 0), ("at the end", -1)):
                 ratio = weight[place].max() / weight[place].min()
                 row[f"dC/dW, largest/smallest {when}"] = f"{ratio:.3g}"
                 row[f"dC/ds, layer 1/top {when}"] = f"{back[place, 0] / back[place, -1]:.3g}"
+            (turned,) = criteria_layers.reversal(update, back[:, None])
+            row["dC/ds of layer 1 reaches the top's at update"] = _whole(turned)
+            step, size = (
+                history[f"batch_{name}"][-1, number, : curve.depth]
+                for name in ("weight_gradient_std", "weight_std")
+            )
+            share = ", ".join(f"{1000 * value:.2g}" for value in rate * step / size)
+            row["an update's share of the weights at the end (per mille), layer 1 up"] = share
             rows.append(row)
     return rows
 
@@ -371,7 +377,7 @@ def _final_error(history):
 
 def _paper(curve):
     numbers = PAPER.get((curve.activation, curve.scheme), {})
-    return numbers.get(curve.data) if curve.depth == 5 else None
+    return numbers.get(curve.data.removesuffix("_reencoded")) if curve.depth == 5 else None
 
 
 def final_errors(history):
@@ -402,16 +408,20 @@ def final_errors(history):
 def jacobians(history):
     """Draw the mean singular value of each layer's Jacobian during training, mean over seeds."""
 
-    def said(curve, values, last):
-        return (
+    found, update = curves(history), history["jacobian_update"]
+    fig, panels = _panels(len(found), sharey=True)
+    said = []
+    for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
+        values = history["jacobian_mean"][:, numbers, : curve.depth].mean(1)
+        plots.layer_lines(axes, update[1:], values[1:])
+        axes.set(xscale="log", xlabel="update", title=curve.label)
+        said.append(
             f"{curve.label}: from layer 1 up {_list(values[0])} at first, {_list(values[-1])} "
-            f"after {last} updates."
+            f"after {update[-1]} updates."
         )
-
-    update = history["jacobian_update"]
-    fig, sentences = _layers_by_curve(history, "jacobian_mean", update, said)
-    fig.axes[0].set_ylabel("mean singular value")
-    return fig, f"Mean singular value of each layer's Jacobian. {sentences}"
+    panels[0].set_ylabel("mean singular value")
+    panels[0].legend()
+    return fig, f"Mean singular value of each layer's Jacobian. {' '.join(said)}"
 
 
 def jacobian_table(history):
@@ -453,6 +463,33 @@ def signal(history):
         axes.set(xlabel="layer", title=title, ylim=(0, None), xticks=layers)
     panels[0].legend()
     return fig, f"Tanh networks before training: {'; '.join(said)}."
+
+
+def elsewhere(history):
+    """Draw the spread of activations per layer on each data set, as `signal` does."""
+    sets = history["data"].tolist()
+    fig, panels = _panels(len(sets), height=2.8, sharey=True)
+    said = []
+    for axes, name in zip(panels, sets, strict=True):
+        for scheme, values in _tanh(untrained.one_set(history, name), "activation_std"):
+            mean = values.mean(0)
+            line = plots.LINES[scheme]
+            axes.plot(history["layer"], mean, line, color=plots.COLOURS["tanh"], label=scheme)
+            said.append(f"{TITLES[name]} {scheme} {mean[0]:.2g} in layer 1, {mean[-1]:.2g} on top")
+        axes.set(xlabel="layer", title=TITLES[name], ylim=(0, None), xticks=history["layer"])
+    panels[0].set_ylabel("std of activations")
+    panels[0].legend()
+    return fig, f"Tanh networks before training, std of activations: {'; '.join(said)}."
+
+
+def elsewhere_table(history):
+    """Tabulate each data set as `signal_at_initialisation` is tabulated."""
+    table = _networks("activation_std", "back_propagated_std", "weight_gradient_std")
+    return [
+        {"data": TITLES[name]} | row
+        for name in history["data"].tolist()
+        for row in table(untrained.one_set(history, name))
+    ]
 
 
 def spectra(history):
@@ -517,6 +554,7 @@ SHOWN = {
         signal,
         _networks("activation_std", "back_propagated_std", "weight_gradient_std"),
     ),
+    "signal_elsewhere": (elsewhere, elsewhere_table),
     "jacobian_at_initialisation": (
         spectra,
         _networks("all_mean", "all_rms", "all_geometric_mean", "variance_ratio"),

@@ -24,7 +24,12 @@ from course_lib import (
 )
 
 # Inputs and classes of each data set; small_imagenet needs a folder of pictures of the reader's.
-DATA = {"shapeset": (1024, 9), "mnist": (784, 10), "cifar10": (3072, 10)}
+DATA = {
+    "shapeset": (1024, 9),
+    "mnist": (784, 10),
+    "cifar10": (3072, 10),
+    "cifar10_reencoded": (3072, 10),
+}
 # The most runs a stack, by the largest width it is meant for. On a CPU a run of width 100 takes
 # half the time in a stack of 16 that it takes alone, and one of width 1000 twice the time in a
 # stack of 4: there the weights no longer fit the cache. For CUDA a guess: few runs leave it idle.
@@ -93,7 +98,7 @@ class Run:
     learning_rate : float;  seed : int, of the first weights;  updates : int
     width, depth : units a hidden layer, hidden layers;  batch_size : int
     output_bias : bool, False holds the output biases at 0
-    data : "shapeset", "mnist" or "cifar10"
+    data : "shapeset", "mnist", "cifar10" or "cifar10_reencoded"
     stream : int, optional, the seed of the mini-batches; without it the run's own seed
     pretraining : int, updates of each layer as a denoising auto-encoder before training
     watches : tuple of `Watch`

@@ -46,7 +46,7 @@ class Plan:
         return sum(sizes[: self.workers])
 
 
-def plan(name, scale="lesson", seeds=None, device="cpu", threads=1, workers=None):
+def plan(name, scale="lesson", seeds=None, device="cpu", threads=1, workers=None, reencoded=False):
     """Return the `Plan` of an experiment; the rates that are searched for are not known yet.
 
     Parameters
@@ -54,6 +54,7 @@ def plan(name, scale="lesson", seeds=None, device="cpu", threads=1, workers=None
     name, scale : str, of `EXPERIMENTS`;  seeds : int, in place of the scale's own number
     device : "cpu" or "cuda";  threads : int, of one job
     workers : int, jobs at a time; by default as many as this machine takes
+    reencoded : bool, as for `experiments.trainings`
 
     Raises
     ------
@@ -64,10 +65,9 @@ def plan(name, scale="lesson", seeds=None, device="cpu", threads=1, workers=None
     if isinstance(experiment, experiments.Untrained):
         _no_seeds(name, seeds)
         size = experiment.scales[scale]
-        seconds = experiment.seconds * size.networks * (size.width / 1000) ** 2.5
-        return Plan([], [], "cpu", 1, size.networks, seconds)
-    first = _jobs(experiments.search(name, scale), device, threads)
-    then = _jobs(experiments.runs(name, scale, seeds), device, threads)
+        return Plan([], [], "cpu", 1, size.networks, experiment.seconds * size.effort)
+    first = _jobs(experiments.search(name, scale, reencoded), device, threads)
+    then = _jobs(experiments.runs(name, scale, seeds, reencoded=reencoded), device, threads)
     workers = workers or sweeps.workers(max(first, then, key=len))
     return Plan(first, then, device, workers, 0, _elapsed(first, workers) + _elapsed(then, workers))
 
@@ -127,6 +127,7 @@ def run(
     threads=1,
     executor=None,
     progress=True,
+    reencoded=False,
 ):
     """Reproduce an experiment: choose the rates, train, and join the curves.
 
@@ -136,6 +137,7 @@ def run(
     folder : path, where finished curves and checkpoints stay; a stopped call goes on from there
     device : as `resolve` takes it;  threads : int, of one job
     executor : concurrent.futures.Executor, as `sweeps.sweep` takes it
+    reencoded : bool, as for `experiments.trainings`
 
     Returns
     -------
@@ -147,19 +149,22 @@ def run(
     if isinstance(experiment, experiments.Untrained):
         _no_seeds(name, seeds)
         kept = folder / "checkpoints" / f"{name}-{scale}.npz"
-        history = experiment.measure(experiment.scales[scale], checkpoint=kept, progress=progress)
+        more = {"reencoded": True} if reencoded and experiment.elsewhere else {}
+        measure, size = experiment.measure, experiment.scales[scale]
+        history = measure(size, checkpoint=kept, progress=progress, **more)
         history.config = {"experiment": name, "scale": scale} | history.config
         return history
     device = resolve(device, executor is not None)
-    sets = {curve.data for part, _ in experiments.trainings(name, scale) for curve in part.curves}
+    parts = experiments.trainings(name, scale, reencoded)
+    sets = {curve.data for part, _ in parts for curve in part.curves}
     for data in sorted(sets - {"shapeset"}):
         getattr(datasets, data)()  # fetched once, before many workers want it
 
     def swept(wanted):
         return sweeps.sweep(_jobs(wanted, device, threads), folder / "curves", executor, progress)
 
-    tried = swept(experiments.search(name, scale))
-    curves = swept(experiments.runs(name, scale, seeds, choose(tried)))
+    tried = swept(experiments.search(name, scale, reencoded))
+    curves = swept(experiments.runs(name, scale, seeds, choose(tried), reencoded))
     if isinstance(experiment, experiments.Summary):
         curves = [_last(curve) for curve in curves]
     joined = results.join(curves)

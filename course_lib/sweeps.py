@@ -17,7 +17,6 @@ import time
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, CancelledError, Future, wait
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from course_lib import (
@@ -90,16 +89,12 @@ def _monitor(watch, run):
 def _examples(data, part, examples, seed):
     if data == "shapeset":
         return shapeset.sample(examples, seed)
-    images, labels = getattr(_dataset(data), part)
-    if examples > len(images):
-        raise ValueError(f"{data} has {len(images)} {part} examples; {examples} were asked for")
-    chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:examples]
-    return images[chosen], labels[chosen]
+    return datasets.some(getattr(_dataset(data), part), examples, seed)
 
 
 @functools.lru_cache(maxsize=1)
 def _dataset(name):
-    return {"mnist": datasets.mnist, "cifar10": datasets.cifar10}[name]()
+    return getattr(datasets, name)()
 
 
 _ONE_AT_A_TIME = threading.Lock()  # threads and kernel are settings of a whole process

@@ -12,11 +12,21 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from course_lib import backprop, instruments, jacobian, models, shapeset, storage, training
+from course_lib import (
+    backprop,
+    datasets,
+    instruments,
+    jacobian,
+    models,
+    shapeset,
+    storage,
+    training,
+)
 
 EXAMPLES, EXAMPLES_SEED = 300, 2_010_000  # test images, as many as in the paper
 ACTIVATIONS = ("tanh", "softsign", "sigmoid")
 SCHEMES = ("standard", "normalized")
+ENDS = shapeset.FRAME**2, len(shapeset.CLASSES)  # inputs and classes
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,11 @@ class Networks:
     networks: int
     depth: int = 5
     inputs: int = 10  # examples whose Jacobians are taken apart
+
+    @property
+    def effort(self):
+        """How much there is to compute, relative to one network of width 1000."""
+        return self.networks * (self.width / 1000) ** 2.5
 
 
 def signal_at_initialisation(scale, checkpoint=None, progress=True):
@@ -54,6 +69,54 @@ def signal_at_initialisation(scale, checkpoint=None, progress=True):
     fixed = {"input_square": (_mean_square(images), ("input",))}
     return _at_initialisation(measure, SIGNAL_AXES, fixed, scale, checkpoint, progress)
 
+
+def signal_elsewhere(scale, checkpoint=None, progress=True, reencoded=False):
+    """Measure the signal in untrained networks on MNIST and CIFAR-10, for C31.
+
+    As `signal_at_initialisation`, on 300 test images of each set, without the squares.
+
+    Parameters
+    ----------
+    reencoded : bool, take CIFAR-10 files that are not the official bytes
+
+    Returns
+    -------
+    training.History
+        As that of `signal_at_initialisation`, with a first axis "data": the names of the sets.
+    """
+    names = ("mnist", "cifar10_reencoded" if reencoded else "cifar10")
+    parts = []
+    for name in names:
+        split = datasets.some(getattr(datasets, name)().test, EXAMPLES, EXAMPLES_SEED)
+        ends = split.images.shape[1], 10
+
+        def measure(model, split=split):
+            found = signal(model, *split)
+            return {quantity: found[quantity] for quantity in ELSEWHERE}
+
+        axes = {quantity: SIGNAL_AXES[quantity] for quantity in ELSEWHERE}
+        more = {"data": name}
+        parts.append(_at_initialisation(measure, axes, {}, scale, checkpoint, progress, more, ends))
+    whole = parts[0]
+    for quantity in ELSEWHERE:
+        whole.arrays[quantity] = np.stack([part[quantity] for part in parts])
+        whole.axes[quantity] = ("data", *whole.axes[quantity])
+    whole.arrays["data"], whole.axes["data"] = np.array(names), ("data",)
+    whole.config["data"] = list(names)
+    return whole
+
+
+def one_set(history, name):
+    """Return what `signal_elsewhere` measured on one of its sets, as on Shapeset."""
+    place = history["data"].tolist().index(name)
+    arrays = {key: value for key, value in history.arrays.items() if key != "data"}
+    arrays |= {quantity: arrays[quantity][place] for quantity in ELSEWHERE}
+    axes = {key: tuple(a for a in history.axes[key] if a != "data") for key in arrays}
+    config = dict(history.config) | {"data": name}
+    return training.History(arrays, axes, config, history.provenance)
+
+
+ELSEWHERE = ("activation_mean", "activation_std", "back_propagated_std", "weight_gradient_std")
 
 # Layers 1 .. d, matrices (of s^i, delta^i, W^i) 0 .. d. "square" is a mean square, over examples
 # and entries.
@@ -185,10 +248,10 @@ def _first_spectra(model, images):
     }
 
 
-def _pair(activation, depth, width, seed, dtype=torch.float32):
+def _pair(activation, depth, width, seed, dtype=torch.float32, ends=ENDS):
     """Return two runs from the same draws: standard and normalized."""
     return models.MLP(
-        [shapeset.FRAME**2, *depth * [width], len(shapeset.CLASSES)],
+        [ends[0], *depth * [width], ends[1]],
         activation,
         runs=len(SCHEMES),
         scheme=SCHEMES,
@@ -197,13 +260,13 @@ def _pair(activation, depth, width, seed, dtype=torch.float32):
     )
 
 
-def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress):
+def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress, more=None, ends=ENDS):
     """Measure network after network, every activation under both schemes, and join them.
 
-    `measure(model)` returns (scheme, ...) arrays, `axes` names what follows the scheme, and
-    `fixed` holds (array, axes) of what is the same for all networks.
+    `measure(model)` returns (scheme, ...) arrays, `axes` names what follows the scheme,
+    `fixed` holds (array, axes) of what is the same for all networks, `more` joins the settings.
     """
-    settings = asdict(scale) | {"examples": EXAMPLES, "images_seed": EXAMPLES_SEED}
+    settings = asdict(scale) | {"examples": EXAMPLES, "images_seed": EXAMPLES_SEED} | (more or {})
     axes = {name: ("activation", "scheme", "network", *last) for name, last in axes.items()}
     fixed = fixed | {
         "activation": (np.array(ACTIVATIONS), ("activation",)),
@@ -215,7 +278,8 @@ def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress):
 
     def one_network(seed):
         found = [
-            measure(_pair(activation, scale.depth, scale.width, seed)) for activation in ACTIVATIONS
+            measure(_pair(activation, scale.depth, scale.width, seed, ends=ends))
+            for activation in ACTIVATIONS
         ]
         arrays = {name: np.stack([part[name] for part in found])[:, :, None] for name in axes}
         return training.History(arrays, axes, settings, storage.provenance())

@@ -182,7 +182,6 @@ def test_claims_and_results_are_listed(capsys):
     ("arguments", "line"),
     [
         (["reproduce", "nothing"], "fig02"),
-        (["reproduce", "fig02", "--scale", "quick"], "workstation"),
         (["reproduce"], "NAME"),
         (["run", "fig02"], "reproduce"),
         (["fly"], "claims"),
@@ -193,6 +192,11 @@ def test_a_wrong_command_line_lists_what_there_is(arguments, line, capsys):
     with pytest.raises(SystemExit) as stop:
         command.main(arguments)
     assert stop.value.code == 2 and line in capsys.readouterr().err
+
+
+def test_a_wrong_scale_lists_what_the_experiment_has(capsys):
+    assert command.main(["reproduce", "fig10", "--scale", "quick"]) == 2
+    assert "it has: lesson, workstation-100, workstation, paper" in capsys.readouterr().err
 
 
 def test_the_plan_is_what_is_done(tiny, tmp_path, monkeypatch):

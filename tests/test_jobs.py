@@ -93,7 +93,7 @@ def test_schedules_that_do_not_exist(spec):
         ({"width": 0}, "width must be a whole number of at least 1"),
         ({"depth": -1}, "depth must be"),
         ({"batch_size": 0}, "batch_size must be"),
-        ({"data": "cifar100"}, "data must be one of shapeset, mnist, cifar10, not 'cifar100'"),
+        ({"data": "cifar100"}, "data must be one of shapeset, mnist, cifar10, cifar10_reen"),
         ({"watches": ("cost",)}, "watches must be sweeps.Watch objects, not 'cost'"),
     ],
 )

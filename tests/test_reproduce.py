@@ -53,8 +53,8 @@ def tiny(monkeypatch):
 
 def noise(inputs, classes):
     generator = torch.Generator().manual_seed(inputs)
-    images = torch.rand(100, inputs, generator=generator)
-    labels = torch.randint(classes, (100,), generator=generator)
+    images = torch.rand(300, inputs, generator=generator)
+    labels = torch.randint(classes, (300,), generator=generator)
     part = datasets.Split(images, labels)
     return datasets.Dataset("noise", part, part, part, tuple("0123456789"), (inputs,))
 
@@ -225,8 +225,41 @@ def test_histograms_are_read_by_region():
     assert regions == ["10.0", "40.0", "50.0"]
 
 
+def test_gradients_are_drawn_and_tabulated_layer_by_layer():
+    """Two curves, two seeds, four layers beside the output's, three records."""
+    runs = [
+        dataclasses.asdict(Curve("tanh", scheme, depth=4)) | {"learning_rate": 0.1, "seed": seed}
+        for seed in (0, 1)
+        for scheme in ("normalized", "standard")  # as `results.join` orders them
+    ]
+    weight = np.ones((3, 4, 5))
+    weight[..., 4] = 100  # the output layer's is no part of it
+    weight[-1, 1, 0], weight[-1, 3, 2] = 4, 0.5  # of the standard runs
+    back = np.ones((3, 4, 5))
+    back[0, :, 0], back[1, 0, 0] = 0.1, 0.5
+    arrays = {"update": np.array([0, 10, 1_000]), "diverged": np.full(4, -1)}
+    arrays |= {"weight_gradient_std": weight, "back_propagated_std": back}
+    arrays |= {"batch_weight_gradient_std": 0.03 * weight, "batch_weight_std": np.ones((3, 4, 5))}
+    history = History(arrays, {}, {"runs": runs})
+    shown = figures.show("fig09", history)
+    top, below = shown.figure.axes
+    assert top.get_title().startswith("tanh, depth 4") and "N" in below.get_title()
+    assert [line.get_ydata()[-1] for line in top.get_lines()[:4]] == [2.5, 1, 0.75, 1]
+    assert "tanh, depth 4, 2 seeds" in shown.alt and "1.00 before training and 3.00" in shown.alt
+    normalized, _, standard, _ = shown.rows
+    assert (standard["curve"], standard["seed"]) == ("tanh, depth 4", 0)
+    assert standard["dC/dW, largest/smallest at the end"] == "4"
+    assert standard["dC/ds, layer 1/top at first"] == "0.1"
+    assert standard["dC/ds of layer 1 reaches the top's at update"] == "10"
+    assert normalized["dC/ds of layer 1 reaches the top's at update"] == "1000"
+    (share,) = (value for name, value in standard.items() if "share" in name)
+    assert share == "12, 3, 3, 3"
+
+
 def test_every_experiment_has_a_figure_and_every_scale_is_offered():
     assert figures.SHOWN.keys() == experiments.EXPERIMENTS.keys()
     for name in experiments.EXPERIMENTS:
-        assert tuple(experiments.find(name).scales) == ("lesson", "workstation", "paper")
+        scales = tuple(experiments.find(name).scales)
+        assert (scales[0], scales[-1]) == ("lesson", "paper") and "workstation" in scales
+        assert all(re.fullmatch(r"workstation(-[0-9]+)?", scale) for scale in scales[1:-1])
         assert re.fullmatch(r"[a-z0-9_]+", name)

@@ -173,7 +173,7 @@ def test_real_data_in_parts(tmp_path, monkeypatch):
         round(curve["validation_error"][0, 0] * 15)
     )
     too_many = replace(run, watches=(replace(watches[1], examples=31),))
-    with pytest.raises(ValueError, match="mnist has 30 validation examples; 31 were asked for"):
+    with pytest.raises(ValueError, match="there are 30 examples; 31 were asked for"):
         sweep([sweeps.Job((too_many,))], tmp_path)
     sweeps._dataset.cache_clear()
     sweeps._examples.cache_clear()
