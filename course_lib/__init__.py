@@ -17,8 +17,10 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``jobs``                                              trainings as plain data, stacked into jobs
 ``sweeps``                                            jobs computed, resumable, here or on a cluster
 ``untrained``, ``surfaces``                           networks before training; Figure 5's costs
-``criteria``, ``criteria_layers``                     one function per claim: what would count
-``verdicts``, ``verdicts_layers``                     what was found of each
+``criteria``                                          one function per claim: what would count
+``criteria_layers``, ``criteria_errors``              the same, of layers in training, of errors
+``verdicts``                                          what was found of each claim
+``verdicts_layers``, ``verdicts_errors``              the same, of layers in training, of errors
 ``experiments``                                       one entry per figure
 ``reproduce``, ``figures``                            an experiment run; its figure and table
 ``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
