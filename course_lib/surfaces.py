@@ -20,7 +20,7 @@ from course_lib import backprop, init, storage, training
 REACH = 8.0  # both weights run from -8 to 8
 PLATEAU = 0.05  # of the largest gradient on the surface: what is below lies on a plateau
 LEVELS = (0.01, 0.02, 0.05, 0.1)  # the shares that are recorded, to see how much hangs on it
-SIZES = ((1, 1, 1), (10, 10, 3))
+SIZES = ((1, 1, 1), (10, 10, 3), (10, 10, 9))
 COSTS = tuple(backprop.COSTS)
 
 
@@ -31,6 +31,11 @@ class Draws:
     networks: int = 20
     points: int = 100
     cells: int = 200
+
+    @property
+    def effort(self):
+        """How much there is to compute, relative to one draw of the workstation scale."""
+        return self.networks * self.points / 100 * (self.cells / 200) ** 2
 
 
 class Draw(NamedTuple):
@@ -83,20 +88,31 @@ def at(draw, first, second, cost):
     -------
     cost (P,), gradient (P, 2) : float64 arrays
     """
-    rule = backprop.cost_named(cost)
+    if cost not in COSTS:
+        raise ValueError(f"unknown cost {cost!r}; choose one of {', '.join(COSTS)}")
     first, second = (torch.as_tensor(w, dtype=torch.float64) for w in (first, second))
     inputs, labels, (below, above) = draw
     rest = inputs @ below
-    x, others = inputs[:, 0], torch.tanh(rest[:, 1:]) @ above[1:]  # (B,), (B, K)
+    x, others = inputs[:, 0], above[1:].T @ torch.tanh(rest[:, 1:]).T  # (B,), (K, B)
     h = torch.tanh(rest[:, 0] + (first[:, None] - below[0, 0]) * x)  # (P, B)
-    row = above[0].repeat(len(second), 1)
-    row[:, -1] = second  # (P, K)
-    logits = others + h[:, :, None] * row[:, None, :]  # (P, B, K)
-    target = torch.nn.functional.one_hot(labels, logits.shape[-1]).to(logits)
-    delta = rule.delta(logits, target)
-    back = (delta @ row[:, :, None])[..., 0]
-    slopes = [(x * (1 - h * h) * back).mean(1), (h * delta[..., -1]).mean(1)]
-    return rule.values(logits, labels).mean(1).numpy(), torch.stack(slopes, 1).numpy()
+    row = above[0, :, None].repeat(1, len(second))
+    row[-1] = second  # (K, P)
+    logits = others[:, None] + row[:, :, None] * h  # (K, P, B): with classes first it is fast
+    value, delta = _softmax_cost(logits, labels, cost)
+    back = (delta * row[:, :, None]).sum(0)
+    slopes = [(x * (1 - h * h) * back).mean(1), (h * delta[-1]).mean(1)]
+    return value.mean(1).numpy(), torch.stack(slopes, 1).numpy()
+
+
+def _softmax_cost(logits, labels, cost):
+    """Return the cost (P, B) and dC/ds (K, P, B) of logits (K, P, B), as `backprop.COSTS` do."""
+    log_p = torch.log_softmax(logits, 0)
+    target = torch.nn.functional.one_hot(labels, len(logits)).T[:, None].to(logits)
+    if cost == "cross_entropy":
+        return -(log_p * target).sum(0), log_p.exp_().sub_(target)
+    p = log_p.exp_()
+    error = p - target
+    return 0.5 * error.square().sum(0), p * (error - (p * error).sum(0))
 
 
 def centres(cells):

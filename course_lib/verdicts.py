@@ -287,18 +287,20 @@ def surface_verdicts(history):
     level = np.flatnonzero(history["level"] == surfaces.PLATEAU)[0]
     costs, sizes = history["cost"].tolist(), history["sizes"].tolist()
     at = [costs.index(cost) for cost in ("cross_entropy", "quadratic")]
-    small, larger = (
-        [history["share"][sizes.index(name), cost, :, level] for cost in at]
-        for name in ("1-1-1", "10-10-3")
+    shares = {
+        name: [history["share"][place, cost, :, level] for cost in at]
+        for place, name in enumerate(sizes)
+    }
+    small, points = shares.pop("1-1-1"), history.config["points"]
+    beside = ", ".join(
+        f"{name} {_percent(one)} and {_percent(other)}" for name, (one, other) in shares.items()
     )
-    points, draws = history.config["points"], len(small[0])
     return {
         "C11": judged(
             {"whole": criteria.plateaus(*small)},
-            f"1-1-1 network, {points} examples, {draws} draws: {_percent(small[0])} of the area "
-            f"with the cross-entropy, {_percent(small[1])} with the quadratic cost, "
-            f"{span(small[1] / small[0])} times as much (in a 10-10-3 network "
-            f"{_percent(larger[0])} and {_percent(larger[1])})",
+            f"1-1-1 network, {points} examples, {len(small[0])} draws: {_percent(small[0])} of the "
+            f"area with the cross-entropy, {_percent(small[1])} with the quadratic cost, "
+            f"{span(small[1] / small[0])} times as much (larger networks: {beside})",
             asked=DRAWS,
         )
     }
