@@ -44,7 +44,7 @@ class Engine:
         like = {"dtype": first.dtype, "device": first.device}
         runs, sizes, batch_size = model.runs, model.sizes, shape[-2]
         self.depth, self.rule = model.depth, backprop.cost_named(cost)
-        self._rules = _IN_PLACE[model.activation.name]
+        self._rules = IN_PLACE[model.activation.name]
         self._packed = [
             torch.cat([w, b], 1) for w, b in zip(model.weights, model.biases, strict=True)
         ]
@@ -172,7 +172,7 @@ def _softsign_backward(gradient, z, scratch, out):
 
 
 _aten = torch.ops.aten
-_IN_PLACE = {
+IN_PLACE = {
     "sigmoid": (
         lambda s, _: s.sigmoid_(),
         lambda g, z, _, out: _aten.sigmoid_backward.grad_input(g, z, grad_input=out),

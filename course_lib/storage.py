@@ -22,7 +22,7 @@ _META = "__meta__"
 # The modules whose code decides what a training run computes (layers 1 to 8 of the design).
 _COMPUTING = (
     "storage activations spectra theory shapeset datasets init models backprop instruments"
-    " jacobian engine processes training".split()
+    " jacobian engine processes training pretraining".split()
 )
 
 

@@ -85,7 +85,7 @@ class Minibatches:
     @property
     def config(self):
         """What determines the batches, for JSON."""
-        content = _digest({"images": self.images, "labels": self.labels})
+        content = digest({"images": self.images, "labels": self.labels})
         return {
             "examples": len(self.images),
             "content": content,
@@ -156,10 +156,10 @@ def train(
     updates, threads = _whole(updates, "updates", 0), _whole(threads, "threads", 1)
     learning_rate = _per_run(learning_rate, model)
     rates = torch.tensor(learning_rate, dtype=torch.float64).to(model.weights[0]).view(-1, 1, 1)
-    shape = _check_batch(model, *data.batch(0))
+    shape = check_batch(model, *data.batch(0))
     config = storage.plain(
         {
-            "model": model.config | {"start": _digest(model.parameters)},
+            "model": model.config | {"start": digest(model.parameters)},
             "data": data.config,
             "updates": updates,
             "learning_rate": learning_rate,
@@ -178,7 +178,7 @@ def train(
     with (
         engine.settings(threads, kernel),
         processes.interrupts(second=None) as stop,  # one update more is soon done
-        _bar(updates, step, progress) as bar,
+        progress_bar(updates, step, progress) as bar,
     ):
         steps = engine.Engine(model, rates, shape, cost)
         saved, pause = time.monotonic(), min(5.0, SAVE_EVERY)
@@ -186,7 +186,7 @@ def train(
             while step < updates and not stop.is_set():
                 records.observe(step, model, steps, data)
                 until = records.next(step, step + steps.block)
-                costs = steps.advance(*_draw(data, step, until, shape, stop))
+                costs = steps.advance(*draw(data, step, until, shape, stop))
                 records.add_costs(costs)
                 step += len(costs)
                 bar.update(len(costs))
@@ -261,7 +261,7 @@ class _Records:
         new = lost & (self.diverged < 0)
         if new.any():
             for k in range((step - 1) // COST_EVERY * COST_EVERY, step):
-                _check_batch(model, *data.batch(k))  # were the data to blame?
+                check_batch(model, *data.batch(k))  # were the data to blame?
             self.diverged[new] = step
         if step % COST_EVERY == 0:
             self.lists["train_update"].append(step)
@@ -303,7 +303,7 @@ def _per_run(learning_rate, model):
     return values
 
 
-def _check_batch(model, images, labels):
+def check_batch(model, images, labels):
     """Return the shape of the images; raise ValueError unless the mini-batch fits the model."""
     if not labels.numel():
         raise ValueError("the data gave a mini-batch without examples")
@@ -321,8 +321,11 @@ def _check_batch(model, images, labels):
     return images.shape
 
 
-def _draw(data, start, stop, shape, stopped):
-    """Return mini-batches `start` to `stop`, fewer if Ctrl-C comes: (K, *shape), (K, [R,] B)."""
+def draw(data, start, stop, shape, stopped=None):
+    """Return mini-batches `start` to `stop`, fewer if Ctrl-C comes: (K, *shape), (K, [R,] B).
+
+    ValueError if one has not the shape of the first.
+    """
     if hasattr(data, "batches"):
         return data.batches(start, stop)
     drawn = []
@@ -331,12 +334,12 @@ def _draw(data, start, stop, shape, stopped):
         if drawn[-1][0].shape != shape:
             found, first = tuple(drawn[-1][0].shape), tuple(shape)
             raise ValueError(f"mini-batch {k} has shape {found}, the first one had {first}")
-        if stopped.is_set():
+        if stopped and stopped.is_set():
             break
     return tuple(map(torch.stack, zip(*drawn, strict=True)))
 
 
-def _digest(parameters):
+def digest(parameters):
     """Return a short hash of the weights, so that a checkpoint fits only its own start."""
     digest = hashlib.sha256()
     for value in parameters.values():
@@ -363,7 +366,7 @@ def _resume(path, config, model, records):
         for name, value in stored.arrays.items()
         if name.startswith("parameter/")
     }
-    if config["model"]["start"] == _digest(kept):  # the stopped model itself, not a fresh one
+    if config["model"]["start"] == digest(kept):  # the stopped model itself, not a fresh one
         config["model"]["start"] = stored.config["model"]["start"]
     here, there = _flat(config), _flat(stored.config)
     for name in sorted(here.keys() | there.keys()):
@@ -390,7 +393,8 @@ def _flat(config, prefix=""):
     return flat
 
 
-def _bar(updates, step, progress):
+def progress_bar(updates, step, progress):
+    """Return a bar on stderr from `step` to `updates`, silent unless `progress`."""
     return tqdm(
         total=updates,
         initial=step,
