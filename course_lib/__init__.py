@@ -21,6 +21,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``criteria_layers``, ``criteria_errors``              the same, of layers in training, of errors
 ``verdicts``                                          what was found of each claim
 ``verdicts_layers``, ``verdicts_errors``              the same, of layers in training, of errors
+``verdicts_elsewhere``                                the same, on other data
 ``experiments``                                       one entry per figure
 ``reproduce``, ``figures``                            an experiment run; its figure and table
 ``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers

@@ -6,7 +6,7 @@
 import html
 from dataclasses import dataclass
 
-from course_lib import results, verdicts
+from course_lib import results, verdicts, verdicts_elsewhere
 
 # How verdicts are made: a function, and the names of the shipped results that it takes. Without
 # the first result there is no verdict.
@@ -14,6 +14,10 @@ SOURCES = (
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
+    (
+        verdicts_elsewhere.elsewhere_verdicts,
+        ("signal_at_initialisation", "fig02", "signal_elsewhere", "sigmoid_elsewhere"),
+    ),
 )
 
 

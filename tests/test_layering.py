@@ -21,7 +21,7 @@ LAYERS = [
     {"training"},
     {"jobs", "pretraining", "second_order", "baselines", "criteria", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
-    {"experiments", "verdicts_layers", "verdicts_errors"},
+    {"experiments", "verdicts_layers", "verdicts_errors", "verdicts_elsewhere"},
     {"reproduce", "figures", "claims", "report", "checks"},
     {"widgets", "classroom", "__main__"},
 ]
