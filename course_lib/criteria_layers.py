@@ -156,8 +156,8 @@ def no_sequence(update, std):
     update : (T,);  std : (T, R, L) of activations
     """
     times = reaches(update, std, LEVEL_NORMALIZED), half_rise(update, std)
-    known = np.isfinite([_compared(each) for each in times]).all((0, 2))
-    return known & ~in_turn(times[0]) & ~in_turn(times[1]) & (spread(times[1]) <= TOGETHER)
+    # A run that diverged has times that are not numbers, and the last comparison is false.
+    return ~in_turn(times[0]) & ~in_turn(times[1]) & (spread(times[1]) <= TOGETHER)
 
 
 # ---------------------------------------------------------------- where activations lie

@@ -133,8 +133,8 @@ def _in_sequence(history):
     times, half = layers.reaches(update, std, layers.LEVEL), layers.half_rise(update, std)
     early = layers.reaches(update, high, HIGH)
     evidence = (
-        f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std reaches 0.5 "
-        f"at update {_times(times, last)}; half of its rise at {_times(half, np.inf)}; "
+        f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
+        f"reaches 0.5 at update {_times(times, last)}; half of its rise at {_times(half, np.inf)}; "
         f"4th/1st {_mean(layers.last_to_first(times))} by t, "
         f"{_mean(layers.last_to_first(half))} by h. The other statistic, the 98th percentile, "
         f"reaches {HIGH} at {_times(early, last)}, 4th/1st {_mean(layers.last_to_first(early))}"
@@ -182,9 +182,9 @@ def _no_sequence(history):
     half, high = layers.half_rise(update, std), _high(history, numbers)
     ordered = [f"{layers.in_turn(each).sum()}" for each in (times, half)]
     evidence = (
-        f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std reaches 0.7 "
-        f"at update {_times(times, last)}; half of its rise at {_times(half, np.inf)}; ordered "
-        f"in {ordered[0]} seeds by t, {ordered[1]} by h; largest/smallest h "
+        f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
+        f"reaches 0.7 at update {_times(times, last)}; half of its rise at "
+        f"{_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; largest/smallest h "
         f"{_mean(layers.spread(half))} of layers 1 to 4. The other statistic, the 98th "
         f"percentile, reaches {HIGH} at {_times(layers.reaches(update, high, HIGH), last)}"
     )
@@ -282,7 +282,7 @@ def _divergence(history):
         for name, start, end in zip(("standard", "normalized"), first, ends, strict=True)
     ]
     evidence = (
-        f"{verdicts.setting(history, sum(found, []))}, after {int(history['update'][-1]):,} updates: "
-        f"largest/smallest sd of weight gradients {'; '.join(said)}"
+        f"{verdicts.setting(history, sum(found, []))}, after {int(history['update'][-1]):,} "
+        f"updates: largest/smallest sd of weight gradients {'; '.join(said)}"
     )
     return layers.gradients_diverge(*ends), evidence

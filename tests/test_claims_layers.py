@@ -157,6 +157,15 @@ def test_c19_a_tie_at_never_does_not_break_the_order():
     assert layers.no_sequence(UPDATE, std).tolist() == [False]  # h is in order
 
 
+def test_c19_an_order_by_t_alone_is_an_order():
+    std = rises(6_000, 7_000, 8_000, 9_000, 9_000)
+    std[:, 0, 0] = np.interp(UPDATE, [5_000, 5_100, 9_500, 9_600], [0.1, 0.72, 0.72, 1.6])
+    half = layers.half_rise(UPDATE, std)[0]
+    assert half[0] > half[1] and layers.spread([half])[0] < 2
+    assert layers.in_turn(layers.reaches(UPDATE, std, 0.7)).tolist() == [True]
+    assert layers.no_sequence(UPDATE, std).tolist() == [False]
+
+
 def test_c19_asks_for_a_std_of_seven_tenths():
     std = rises(9_000, 8_000, 7_000, 6_000, 6_000, end=0.9)
     slow = np.interp(UPDATE, [0, 5_000, 10_000, 90_000], [0.1, 0.5, 0.6, 0.9])
