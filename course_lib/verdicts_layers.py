@@ -184,9 +184,10 @@ def _no_sequence(history):
     evidence = (
         f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
         f"reaches 0.7 at update {_times(times, last)}; half of its rise at "
-        f"{_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; largest/smallest h "
-        f"{_mean(layers.spread(half))} of layers 1 to 4. The other statistic, the 98th "
-        f"percentile, reaches {HIGH} at {_times(layers.reaches(update, high, HIGH), last)}"
+        f"{_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; "
+        f"largest/smallest h {_mean(layers.spread(half))} of layers 1 to 4. The other "
+        f"statistic, the 98th percentile, reaches {HIGH} at "
+        f"{_times(layers.reaches(update, high, HIGH), last)}"
     )
     return {"whole": layers.no_sequence(update, std)}, evidence
 
