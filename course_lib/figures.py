@@ -9,23 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib import criteria, criteria_layers, plots, results, untrained, verdicts
+from course_lib import criteria, criteria_layers, plots, results, surfaces, untrained, verdicts
 from course_lib.experiments import Curve
 
-# Glorot & Bengio (2010), Table 1: test error in per cent, five hidden layers.
-PAPER = {
-    ("softsign", "standard"): {"shapeset": 16.27, "mnist": 1.64, "cifar10": 55.78},
-    ("softsign", "normalized"): {"shapeset": 16.06, "mnist": 1.72, "cifar10": 53.8},
-    ("tanh", "standard"): {"shapeset": 27.15, "mnist": 1.76, "cifar10": 55.9},
-    ("tanh", "normalized"): {"shapeset": 15.60, "mnist": 1.64, "cifar10": 52.92},
-    ("sigmoid", "standard"): {"shapeset": 82.61, "mnist": 2.21, "cifar10": 57.28},
-}
-TITLES = {
-    "shapeset": "Shapeset-3x2",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar10_reencoded": "CIFAR-10, re-encoded",
-}
 SATURATED_STD = 0.5  # the ledger's sign that a tanh layer has saturated; 0.7 if normalized
 
 
@@ -316,29 +302,105 @@ def gradient_table(history):
 
 
 # ---------------------------------------------------------------- Figures 11 and 12, Table 1
-def errors(history):
+# In the paper's order of its Figure 11, worst to best; and in that of its Table 1.
+RACE = (
+    ("sigmoid", "standard"),
+    ("tanh", "standard"),
+    ("softsign", "standard"),
+    ("softsign", "normalized"),
+    ("tanh", "normalized"),
+)
+TABLE = (*RACE[2:4], RACE[1], RACE[4], RACE[0])
+
+
+class Racer(NamedTuple):
+    """One curve of Figure 11 or 12: its name there, what it is, and its runs in a history."""
+
+    name: str
+    curve: Curve
+    history: object
+    numbers: list
+
+    @property
+    def final(self):
+        """The error of each run at the end, on as many test examples as were used: (R,)."""
+        return _final_error(self.history)[self.numbers]
+
+    @property
+    def run(self):
+        """The first of its runs, as `results.runs` has it."""
+        return results.runs(self.history)[self.numbers[0]]
+
+
+def racers(*histories):
+    """Return the `Racer` of every curve, in the order of the paper's Figure 11, worst to best."""
+    found = [(c, h, n) for h in histories for c, n in curves(h).items()]
+    kinds = [curve for curve, *_ in found]
+    return [Racer(_name(c, kinds), c, h, n) for c, h, n in sorted(found, key=_place)]
+
+
+def _place(entry):
+    curve = entry[0]
+    kind = curve.activation, curve.scheme
+    place = RACE.index(kind) if kind in RACE else len(RACE)
+    return curve.pretraining > 0, curve.cost, place, -curve.depth
+
+
+def _name(curve, kinds):
+    """Write a curve as the legend of Figure 11 does, and tell it from the others there are."""
+    activation = curve.activation.capitalize()
+    name = activation + (" N" if curve.scheme == "normalized" else "")
+    if curve.pretraining:
+        several = len({kind.activation for kind in kinds if kind.pretraining}) > 1
+        name = f"Pre-training, {activation}" if several else "Pre-training"
+    like = {k.depth for k in kinds if k.activation == curve.activation and not k.pretraining}
+    if curve.depth != 5 or (len(like) > 1 and not curve.pretraining):
+        name += f" depth {curve.depth}"
+    return name if curve.cost == "cross_entropy" else f"{name}, {curve.cost}"
+
+
+def errors(*histories):
     """Draw the test error against the examples seen, both logarithmic, one panel a data set."""
-    found = curves(history)
-    sets = list(dict.fromkeys(curve.data for curve in found))
-    fig, panels = _panels(len(sets), height=3.4)
-    update, error = (history[_on_the_way(history) + name] for name in ("update", "error"))
-    seen = update[1:] * results.runs(history)[0]["batch_size"]
+    found = racers(*histories)
+    sets = list(dict.fromkeys(racer.curve.data for racer in found))
+    fig, panels = _panels(len(sets), height=3.6)
     said = []
     for axes, data in zip(panels, sets, strict=True):
-        for curve, numbers in found.items():
-            if curve.data != data:
-                continue
-            values = 100 * error[1:, numbers]
-            line = plots.LINES[curve.scheme] if curve.depth != 4 else "-."
-            label = f"{curve.label} ({len(numbers)} seeds)"
-            plots.run_band(axes, seen, values, label, plots.COLOURS[curve.activation], line)
-            said.append(f"{curve.label} {values[-1].mean():.1f} % on {TITLES[data]}")
-        axes.set(xscale="log", yscale="log", xlabel="examples seen", title=TITLES[data])
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.yaxis.set_minor_formatter(lambda value, _: f"{value:g}")
+        shown = [racer for racer in found if racer.curve.data == data]
+        seen, _ = _way(shown[0])
+        drawn = []
+        for racer in shown:
+            own, error = _way(racer)
+            if not np.array_equal(own, seen):
+                error = np.array([np.interp(seen, own, run) for run in error.T]).T
+            drawn.append((racer.name, error, plots.COLOURS[racer.curve.activation], _line(racer)))
+            said.append(
+                f"{racer.name} {100 * error[-1].mean():.1f} % ({100 * error[-1].min():.1f} to "
+                f"{100 * error[-1].max():.1f})"
+            )
+        first = shown[0]
+        said[-len(shown)] = (
+            f"{TITLES[data]}, width {first.run['width']}, {seen[-1]:,} examples, "
+            f"{len(first.numbers)} seeds: {said[-len(shown)]}"
+        )
+        plots.error_curves(axes, seen, drawn)
+        axes.set_title(TITLES[data])
     panels[0].set_ylabel("test error (%)")
-    panels[0].legend(fontsize=7)
-    return fig, f"Test error against examples seen; after {seen[-1]} examples {', '.join(said)}."
+    return fig, f"Test error against examples seen, mean and range over seeds. {', '.join(said)}."
+
+
+def _way(racer):
+    """Return the examples seen (T,) and the errors (T, R) of a curve, from 1,000 examples on."""
+    prefix = _on_the_way(racer.history)
+    seen = racer.history[prefix + "update"] * racer.run["batch_size"]
+    late = seen >= (1_000 if seen[-1] > 20_000 else 1)
+    return seen[late], racer.history[prefix + "error"][late][:, racer.numbers]
+
+
+def _line(racer):
+    if racer.curve.pretraining:
+        return ":"
+    return plots.LINES[racer.curve.scheme] if racer.curve.depth != 4 else "-."
 
 
 def _on_the_way(history):
@@ -346,18 +408,19 @@ def _on_the_way(history):
     return "way_" if "way_error" in history else ""
 
 
-def error_table(history):
+def error_table(*histories):
     """Tabulate the final test error of each curve, with its 95 % interval over seeds."""
     rows = []
-    for curve, numbers in curves(history).items():
-        error = 100 * _final_error(history)[numbers]
+    for racer in racers(*histories):
+        error, paper = 100 * racer.final, _paper(racer.curve)
         low, high = verdicts.interval(error)
-        paper = _paper(curve)
         rows.append(
             {
-                "data": TITLES[curve.data],
-                "curve": curve.label,
-                "rate": _rate(history, numbers),
+                "data": TITLES[racer.curve.data],
+                "curve": racer.curve.label,
+                "width": racer.run["width"],
+                "updates": racer.run["updates"],
+                "rate": racer.run["learning_rate"],
                 "seeds": len(error),
                 "test error (%)": f"{error.mean():.2f}",
                 "95 % interval": f"{low:.2f} to {high:.2f}" if np.isfinite(low) else "",
@@ -368,7 +431,6 @@ def error_table(history):
 
 
 def _final_error(history):
-    """Return the error of each run at the end, on as many test examples as were used: (R,)."""
     if "test_error" not in history:
         return history["error"][-1]
     error = history["test_error"]
@@ -376,32 +438,100 @@ def _final_error(history):
 
 
 def _paper(curve):
+    if curve.depth != 5 or curve.pretraining or curve.cost != "cross_entropy":
+        return None
     numbers = PAPER.get((curve.activation, curve.scheme), {})
-    return numbers.get(curve.data.removesuffix("_reencoded")) if curve.depth == 5 else None
+    return numbers.get(curve.data.removesuffix("_reencoded"))
 
 
-def final_errors(history):
+def paper_table(*histories):
+    """Return Table 1 as HTML: ours beside the paper's, cell by cell, with the scale of ours.
+
+    Each of our cells has the mean over seeds, its 95 % interval and the rate that validation chose.
+    """
+    found = [racer for racer in racers(*histories) if _paper(racer.curve)]
+    sets = list(dict.fromkeys(racer.curve.data for racer in found))
+    cells = {(r.curve.activation, r.curve.scheme, r.curve.data): r for r in found}
+    scales = []
+    for data in sets:
+        first = next(racer for racer in found if racer.curve.data == data)
+        scales.append(
+            f"{TITLES[data]} width {first.run['width']}, {first.run['updates']:,} updates, "
+            f"{len(first.numbers)} seeds"
+        )
+    head = "".join(f'<th scope="col">{TITLES[d]}</th><th scope="col">paper</th>' for d in sets)
+    body = ""
+    for activation, scheme in TABLE:
+        row = [_cells(cells.get((activation, scheme, data))) for data in sets]
+        name = _name(Curve(activation, scheme), [])
+        body += f'<tr><th scope="row">{name}</th>{"".join(row)}</tr>'
+    return (
+        '<table class="table error-table"><caption>Test error in %, five hidden layers: mean over '
+        f"seeds, 95 % interval, chosen rate. Here: {'; '.join(scales)}. Paper: width 1000."
+        f"</caption><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def _cells(racer):
+    if racer is None:
+        return "<td></td><td></td>"
+    error = 100 * racer.final
+    low, high = verdicts.interval(error)
+    return (
+        f"<td><strong>{error.mean():.2f}</strong><br>{low:.2f} to {high:.2f}<br>"
+        f"rate {racer.run['learning_rate']:g}</td><td>{_paper(racer.curve):.2f}</td>"
+    )
+
+
+def final_errors(*histories):
     """Draw Table 1: our final errors with intervals over seeds beside the paper's numbers."""
-    found = curves(history)
-    sets = list(dict.fromkeys(curve.data for curve in found))
+    found = racers(*histories)
+    sets = list(dict.fromkeys(racer.curve.data for racer in found))
     fig, panels = _panels(len(sets), height=3.2)
     said = []
     for axes, data in zip(panels, sets, strict=True):
-        shown = [curve for curve in found if curve.data == data]
-        for place, curve in enumerate(shown):
-            error = 100 * _final_error(history)[found[curve]]
-            low, high = verdicts.interval(error)
-            colour = plots.COLOURS[curve.activation]
-            axes.plot([low, high], [place, place], color=colour)
-            axes.plot(error.mean(), place, "o", color=colour, label="here" if not place else None)
-            if paper := _paper(curve):
-                label = "paper" if not place else None
-                axes.plot(paper, place, "D", color=plots.INK, fillstyle="none", label=label)
-            said.append(f"{curve.label} on {TITLES[data]} {error.mean():.1f} %")
-        axes.set_yticks(range(len(shown)), [curve.label for curve in shown], fontsize=7)
+        shown = [racer for racer in found if racer.curve.data == data]
+        for place, racer in enumerate(shown):
+            error = 100 * racer.final
+            colour = plots.COLOURS[racer.curve.activation]
+            axes.plot(verdicts.interval(error), [place, place], color=colour)
+            axes.plot(error.mean(), place, "o", color=colour, label="" if place else "here")
+            said.append(f"{racer.name} on {TITLES[data]} {error.mean():.1f} %")
+            if paper := _paper(racer.curve):
+                axes.plot(paper, place, "D", color=plots.INK, fillstyle="none", label="paper")
+                said[-1] += f" (paper {paper:.1f})"
+        axes.set_yticks(range(len(shown)), [racer.name for racer in shown], fontsize=8)
+        axes.invert_yaxis()
         axes.set(xlabel="test error (%)", title=TITLES[data])
-    panels[0].legend()
+    handles = dict(zip(*panels[0].get_legend_handles_labels()[::-1], strict=True))
+    panels[0].legend(handles.values(), handles.keys())
     return fig, f"Final test errors beside the paper's: {', '.join(said)}."
+
+
+def by_depth(*histories):
+    """Draw the validation error at the end against the depth: mean and range over seeds."""
+    fig, (axes,) = _panels(1)
+    lines = {}
+    for racer in racers(*histories):
+        lines.setdefault((racer.curve.activation, racer.curve.scheme), {})[racer.curve.depth] = (
+            100 * racer.history["validation_error"][-1, racer.numbers]
+        )
+    said = []
+    for (activation, scheme), errors_at in lines.items():
+        depths = sorted(errors_at)
+        name = _name(Curve(activation, scheme), [])
+        values = [errors_at[depth] for depth in depths]
+        mean = [error.mean() for error in values]
+        reach = np.array([[m - v.min(), v.max() - m] for m, v in zip(mean, values, strict=True)])
+        axes.errorbar(
+            depths, mean, reach.T, color=plots.COLOURS[activation], linestyle=plots.LINES[scheme],
+            marker="o", capsize=3, label=name,
+        )  # fmt: skip
+        each = ", ".join(f"{m:.1f} % at depth {d}" for d, m in zip(depths, mean, strict=True))
+        said.append(f"{name} {each}")
+    axes.set(xlabel="hidden layers", ylabel="validation error (%)", xticks=range(1, 6))
+    axes.legend()
+    return fig, f"Validation error at the end of training by depth: {'; '.join(said)}."
 
 
 # ---------------------------------------------------------------- Jacobians in training
@@ -439,6 +569,46 @@ def jacobian_table(history):
                     "at the end": f"{values[-1, layer]:.3f}",
                     "error at the end (%)": f"{100 * history['error'][-1, numbers].mean():.1f}",
                 }
+            )
+    return rows
+
+
+# ---------------------------------------------------------------- Figure 5
+COST_TITLES = {"cross_entropy": "Cross-entropy (nats)", "quadratic": "Quadratic cost"}
+
+
+def cost_surfaces(history):
+    """Draw both costs over two weights, first draw, flat patches light."""
+    fig, panels = _panels(2, height=3.4, subplot_kw={"projection": "3d"})
+    said = []
+    for place, (axes, cost) in enumerate(zip(panels, history["cost"].tolist(), strict=True)):
+        value, length = history["value"][place], history["length"][place]
+        plots.cost_surface(axes, history["weight"], value, surfaces.flat(length))
+        axes.set_title(COST_TITLES[cost])
+        said.append(
+            f"{COST_TITLES[cost]}: from {value.min():.2f} to {value.max():.2f}, flat on "
+            f"{100 * surfaces.flat(length).mean():.0f} % of the area."
+        )
+    return fig, f"The cost of a 1-1-1 network over its two weights from -8 to 8. {' '.join(said)}"
+
+
+def plateau_table(history):
+    """Tabulate the share of each cost surface that is flat, over draws and by level."""
+    at, rows = {level: place for place, level in enumerate(history["level"])}, []
+    main = at[surfaces.PLATEAU]
+    for s, sizes in enumerate(history["sizes"].tolist()):
+        for c, cost in enumerate(history["cost"].tolist()):
+            share = 100 * history["share"][s, c]  # (draws, levels)
+            low, high = verdicts.interval(share[:, main])
+            coarse = 100 * history["share_coarse"][s, c, :, main]
+            rows.append(
+                {"network": sizes, "cost": cost, "draws": len(share)}
+                | {
+                    f"flat at {level:.0%} (%)": f"{share[:, k].mean():.1f}"
+                    for level, k in at.items()
+                }
+                | {"95 % interval at 5%": f"{low:.1f} to {high:.1f}" if np.isfinite(low) else ""}
+                | {"on half as many cells": f"{coarse.mean():.1f}"}
             )
     return rows
 
@@ -550,6 +720,7 @@ SHOWN = {
     "sigmoid_depth5": (story, landmarks),
     "sigmoid_elsewhere": (story, landmarks),
     "jacobian_training": (jacobians, jacobian_table),
+    "cost_surfaces": (cost_surfaces, plateau_table),
     "signal_at_initialisation": (
         signal,
         _networks("activation_std", "back_propagated_std", "weight_gradient_std"),

@@ -16,6 +16,7 @@ import matplotlib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.text import Text
+from matplotlib.ticker import NullFormatter
 
 STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
 INK = "#123456"  # stands for the page's text colour until `svg` replaces it
@@ -149,6 +150,61 @@ def race(axes, update, error, activation, chance=5 / 6):
     return axes
 
 
+def error_curves(axes, seen, curves):
+    """Draw test errors against the examples seen, both logarithmic, as in Figures 11 and 12.
+
+    Each curve is the mean over runs in a band of their range, with its name at its right end.
+
+    Parameters
+    ----------
+    seen : (T,) above 0
+    curves : list of (name, error (T, R) in shares, colour, line style)
+    """
+    for name, error, colour, line in curves:
+        run_band(axes, seen, 100 * error, name, colour, line)
+    low, high = (100 * f([f(error) for _, error, *_ in curves]) for f in (np.min, np.max))
+    axes.set(xscale="log", yscale="log", xlabel="examples seen", xlim=(seen[0], seen[-1]))
+    axes.set_ylim(max(low, 0.01) / 1.08, 1.08 * high)
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 4, 6, 8), (1, 2, 5), (1,)):
+        ticks = [s * 10.0**k for k in range(-2, 3) for s in steps]
+        ticks = [tick for tick in ticks if low / 1.08 <= tick <= 1.08 * high]
+        if len(ticks) <= 7:
+            break
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    name_ends(axes, [(name, 100 * error[-1].mean(), colour) for name, error, colour, _ in curves])
+    return axes
+
+
+def name_ends(axes, ends, gap=0.058):
+    """Write names beside the right ends of lines, `gap` of the height apart or more.
+
+    Parameters
+    ----------
+    ends : list of (name, value at the end, colour); the limits of `axes` are final
+    """
+    ends = sorted(ends, key=lambda end: end[1])
+    values = np.array([[axes.get_xlim()[1], value] for _, value, _ in ends])
+    places = (axes.transScale + axes.transLimits).transform(values)[:, 1]
+    rank = gap * np.arange(len(ends))
+    # Up from the lowest as far as it takes, then down from the top as far as it takes.
+    heights = np.maximum.accumulate(places - rank) + rank
+    heights = np.minimum(heights, 1 - rank[::-1])
+    for (name, _, colour), place, height in zip(ends, places, heights, strict=True):
+        axes.annotate(
+            name,
+            xy=(1, place),
+            xytext=(1.04, height),
+            xycoords="axes fraction",
+            textcoords="axes fraction",
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkB": 0},
+            color=colour,
+            fontsize=8,
+            va="center",
+            annotation_clip=False,
+        )
+
+
 def layer_lines(axes, x, values, markers=8):
     """Draw one line a layer, layer 1 first: x (T,), values (T, L); markers spread along each."""
     for layer, column in enumerate(values.T):
@@ -262,3 +318,56 @@ def confusion(axes, shares, names, short=None):
     axes.set(xlabel="answer", title="Answers to each class (%)")
     axes.grid(False)
     return axes
+
+
+def cost_surface(axes, weight, value, flat, patches=28):
+    """Draw a cost over two weights on 3-D Axes; patches where it is flat are light, others dark.
+
+    Parameters
+    ----------
+    weight : (N,);  value, flat : (N, N), [i, j] at w1 = weight[i] and w2 = weight[j]
+    patches : int, how many to draw a side, at most
+    """
+    step = -(-len(weight) // patches)
+    take = slice(step // 2, None, step)
+    first, second = np.meshgrid(weight[take], weight[take], indexing="ij")
+    light, dark = (matplotlib.colors.to_rgb(colour) for colour in ("#f6c374", "#3f8fd2"))
+    colours = np.where(np.asarray(flat)[take, take, None], light, dark)
+    lines = {"rstride": 1, "cstride": 1, "linewidth": 0.3, "edgecolor": "#202020"}
+    axes.plot_surface(first, second, value[take, take], facecolors=colours, shade=False, **lines)
+    for axis in (axes.xaxis, axes.yaxis, axes.zaxis):
+        axis.set_pane_color((0, 0, 0, 0))
+    axes.set(xlabel="$w_1$", ylabel="$w_2$", xticks=_ticks(weight), yticks=_ticks(weight))
+    axes.view_init(elev=28, azim=-55)
+    axes.set_box_aspect(None, zoom=0.95)
+    return axes
+
+
+def flat_map(axes, weight, length, flat):
+    """Draw the length of a cost's gradient over two weights; where `flat` is true it is hatched.
+
+    Parameters
+    ----------
+    weight : (N,) centres of the cells;  length, flat : (N, N), as for `cost_surface`
+
+    Returns
+    -------
+    the image, for a colour bar: log10 of the length over the longest, from -3 to 0
+    """
+    reach = weight[-1] + (weight[1] - weight[0]) / 2
+    with np.errstate(divide="ignore"):
+        share = np.log10(length / length.max())
+    look = {"cmap": "cividis", "vmin": -3, "vmax": 0, "interpolation": "nearest"}
+    extent = (-reach, reach, -reach, reach)
+    image = axes.imshow(share.T, origin="lower", extent=extent, **look)
+    own = {"levels": [0.5, 1.5], "colors": "none", "hatches": ["////"]}
+    hatch = axes.contourf(weight, weight, np.asarray(flat, dtype=float).T, **own)
+    hatch.set(edgecolor="#fefefe", linewidth=0)
+    axes.set(xlabel="$w_1$", ylabel="$w_2$", xticks=_ticks(weight), yticks=_ticks(weight))
+    axes.grid(False)
+    return image
+
+
+def _ticks(weight):
+    reach = np.ceil(weight[-1])
+    return np.array([-1, -0.5, 0, 0.5, 1]) * reach

@@ -40,6 +40,7 @@ COUNTS = {
     "signal_at_initialisation": ((0, 0), (0, 0), (0, 0)),
     "signal_elsewhere": ((0, 0), (0, 0), (0, 0)),
     "jacobian_at_initialisation": ((0, 0), (0, 0), (0, 0)),
+    "cost_surfaces": ((0, 0), (0, 0), (0, 0)),
 }
 SCALES = ("lesson", "workstation", "paper")
 TRAINED = [name for name, counts in COUNTS.items() if any(counts[1])]

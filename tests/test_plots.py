@@ -276,3 +276,33 @@ def test_images_lie_in_a_grid():
     assert canvas.shape == (10, 16)
     assert (canvas[:4, :4] == -1).all() and canvas[6, 13] == 0.5 and canvas[6, 12] == 1
     assert np.isnan(canvas[4:6]).all() and image.get_clim() == (-1, 1)
+
+
+WEIGHT = np.array([-6.0, -2.0, 2.0, 6.0])
+FLAT = np.eye(4, dtype=bool)
+
+
+def test_a_cost_surface_shows_where_it_is_flat_and_each_weight_on_its_own_axis():
+    fig, axes = plots.figure(subplot_kw={"projection": "3d"})
+    value = np.arange(16.0).reshape(4, 4)  # rises fast in the first weight, slowly in the second
+    assert plots.cost_surface(axes, WEIGHT, value, FLAT) is axes
+    (patches,) = axes.collections
+    assert len(patches.get_facecolor()) == 9 and axes.get_xlabel() == "$w_1$"
+    colours = [tuple(colour) for colour in patches.get_facecolor()]
+    assert sorted(map(colours.count, set(colours))) == [3, 6], "the diagonal's corners are flat"
+    assert axes.get_zlim()[0] < 0.5 and axes.get_zlim()[1] > 14.5
+    plots.cost_surface(axes, np.linspace(-6, 6, 70), np.zeros((70, 70)), np.zeros((70, 70)), 10)
+    assert len(axes.collections[1].get_facecolor()) <= 81
+
+
+def test_a_flat_map_has_the_first_weight_to_the_right_and_hatches_what_is_flat():
+    _, axes = plots.figure()
+    length = np.ones((4, 4))
+    length[3, 0] = 100.0  # w1 = 6, w2 = -6: at the bottom right
+    image = plots.flat_map(axes, WEIGHT, length, FLAT)
+    shown = np.asarray(image.get_array())
+    assert shown[0, 3] == 0 and shown[3, 0] == -2 and image.origin == "lower"
+    assert tuple(image.get_extent()) == (-8, 8, -8, 8)
+    assert axes.get_xlabel() == "$w_1$"
+    (hatched,) = axes.collections
+    assert hatched.hatches == ["////"] and len(hatched.get_paths()[0].vertices)

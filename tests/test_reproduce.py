@@ -16,6 +16,7 @@ from course_lib import (
     plots,
     reproduce,
     results,
+    surfaces,
     sweeps,
     untrained,
 )
@@ -39,6 +40,8 @@ def tiny(monkeypatch):
             size = dataclasses.replace(size, rates=(0.1, 0.3))
         if isinstance(experiment, experiments.Untrained):
             size = untrained.Networks(width=10, networks=2, depth=2, inputs=2)
+        if name == "cost_surfaces":
+            size = surfaces.Draws(networks=2, points=5, cells=8)
         small = dataclasses.replace(experiment, scales={"lesson": size})
         monkeypatch.setitem(experiments.EXPERIMENTS, name, small)
     for name, (inputs, classes) in jobs.DATA.items():
