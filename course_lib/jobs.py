@@ -388,16 +388,25 @@ def seconds(job):
     width on one thread, `RATE`; looking at an example takes 2 a weight, or 6 with gradients.
     Reading data and starting a process are left out. For CUDA it is a guess, not measured: the
     weights pass four times an update at a third of the bandwidth of a large card.
+
+    Pre-training takes 10 flops for a weight of the layer that learns, 2 for one below it; runs
+    that start alike do it together.
     """
     run, runs, matrices = job.runs[0], len(job.runs), _matrices(job.runs[0])
     if job.device == "cuda":
-        return run.updates * (CUDA_OVERHEAD + 16 * sum(matrices) * runs / CUDA_BYTES)
+        once = CUDA_OVERHEAD + 16 * sum(matrices) * runs / CUDA_BYTES
+        return (run.updates + run.depth * run.pretraining) * once
     flops = run.batch_size * (6 * sum(matrices) - 2 * matrices[0])
     drawn = run.batch_size * len({r.stream_seed for r in job.runs}) * (run.data == "shapeset")
     fixed, each = OVERHEAD
-    update = fixed + DRAWING * drawn + runs * (each + flops / _rate(run.width))
+    fixed += DRAWING * drawn
+    update = fixed + runs * (each + flops / _rate(run.width))
     looks = sum(_records(w.schedule, run.updates) * runs * _look(w, run) for w in run.watches)
-    return run.updates * update + looks
+    learned = sum(10 * n + 2 * sum(matrices[:i]) for i, n in enumerate(matrices[:-1]))
+    starts = len({(r.seed, r.scheme, r.stream_seed) for r in job.runs})
+    before = run.depth * (fixed + starts * each)
+    before += starts * run.batch_size * learned / _rate(run.width)
+    return run.updates * update + looks + run.pretraining * before
 
 
 def _look(watch, run):

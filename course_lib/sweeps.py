@@ -24,6 +24,7 @@ from course_lib import (
     instruments,
     jacobian,
     models,
+    pretraining,
     processes,
     shapeset,
     storage,
@@ -35,6 +36,7 @@ from course_lib.jobs import Job, Plan, Run, Watch, plan, schedule, seconds  # no
 
 ATTEMPTS = 3  # times that a job's worker may die before the job has got any further
 ABANDONED = 3600.0  # seconds after which nobody can still be writing a file
+PRETRAINING_STREAM = 3_000_000  # added to a run's seed: auto-encoders see other mini-batches
 
 
 # ---------------------------------------------------------------- one job
@@ -51,10 +53,10 @@ def _train(job, checkpoint=None, progress=False):
         output_bias=[r.output_bias for r in job.runs],
         device=job.device,
     )
-    streams = [_stream(r, job.device) for r in (job.runs if job.own_streams else (run,))]
-    return training.train(
+    before = _pretrain(model, job, progress) if run.pretraining else None
+    history = training.train(
         model,
-        training.PerRun(streams) if job.own_streams else streams[0],
+        _data(job),
         run.updates,
         [r.learning_rate for r in job.runs],
         cost=run.cost,
@@ -64,13 +66,44 @@ def _train(job, checkpoint=None, progress=False):
         kernel=job.kernel,
         progress=progress,
     )
+    if before:
+        history.arrays |= before.arrays
+        history.axes |= before.axes
+        how = ("learning_rate", "corruption", "updates")
+        history.provenance["pretraining"] = {name: before.config[name] for name in how}
+    return history
 
 
-def _stream(run, device):
+def _pretrain(model, job, progress):
+    """Pre-train the runs of a job. A resumed job does it again, and starts from the same weights.
+
+    Runs with the same first weights and stream, such as those of a search for a rate, share it.
+    """
+    run = job.runs[0]
+    return pretraining.pretrain_(
+        model,
+        _data(job, PRETRAINING_STREAM),
+        run.pretraining,
+        seed=[r.stream_seed for r in job.runs],
+        least=-1 if run.data == "shapeset" else 0,
+        threads=job.threads,
+        kernel=job.kernel,
+        progress=progress,
+    )
+
+
+def _data(job, offset=0):
+    """Return the mini-batches of a job's runs, from streams with `offset` added to their seeds."""
+    runs = job.runs if job.own_streams else job.runs[:1]
+    streams = [_stream(run, run.stream_seed + offset, job.device) for run in runs]
+    return training.PerRun(streams) if job.own_streams else streams[0]
+
+
+def _stream(run, seed, device):
     if run.data == "shapeset":
-        return shapeset.Stream(run.batch_size, run.stream_seed, device=device)
+        return shapeset.Stream(run.batch_size, seed, device=device)
     images, labels = _dataset(run.data).train
-    return training.Minibatches(images, labels, run.batch_size, run.stream_seed)
+    return training.Minibatches(images, labels, run.batch_size, seed)
 
 
 def _monitor(watch, run):

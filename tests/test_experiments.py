@@ -10,6 +10,7 @@ from course_lib import (
     experiments,
     instruments,
     models,
+    pretraining,
     reproduce,
     results,
     shapeset,
@@ -30,6 +31,7 @@ COUNTS = {
     "fig12": ((30, 30), (60, 50), (60, 50)),
     "table1": ((48, 48), (96, 80), (96, 80)),
     "costs": ((6, 6), (12, 10), (12, 10)),
+    "pretrained": ((9, 9), (18, 15), (18, 15)),
     "depths": ((33, 33), (66, 33), (66, 55)),
     "sigmoid_elsewhere": ((0, 2), (12, 10), (12, 10)),
     "race_depth8": ((0, 6), (0, 10), (0, 10)),
@@ -109,6 +111,17 @@ def test_table_1_is_made_of_the_runs_of_figures_11_and_12():
         for stage in ("search", "jobs"):
             keys = {job.key for part in parts for job in getattr(part, stage)}
             assert {job.key for job in getattr(whole, stage)} == keys
+
+
+def test_networks_are_pretrained_for_as_long_as_the_scale_says():
+    for scale, updates in (("lesson", 2_000), ("workstation", pretraining.UPDATES)):
+        runs = experiments.runs("pretrained", scale) + experiments.search("pretrained", scale)
+        assert {run.pretraining for run in runs} == {updates}
+    assert all(run.pretraining == 0 for run in experiments.runs("fig11", "lesson"))
+    kind = Curve("sigmoid", depth=4, pretraining=2_000)
+    found = experiments.runs("pretrained", "lesson", rates={kind: 0.3})
+    assert {run.depth for run in found if run.learning_rate == 0.3} == {4}
+    assert kind.label == "sigmoid pre-trained, depth 4"
 
 
 def test_figures_3_and_4_share_their_runs():

@@ -346,11 +346,17 @@ def test_estimates_grow_with_the_work():
     watched = replace(run, watches=(replace(WATCH, schedule=("every", 1)),))
     assert jobs.Job((watched,)).seconds > base
     longer = [replace(run, updates=240), replace(run, width=600), replace(run, depth=9)]
-    longer += [replace(run, batch_size=20)]
+    longer += [replace(run, batch_size=20), replace(run, pretraining=1)]
     assert all(jobs.Job((other,)).seconds > base for other in longer)
     two = jobs.Job((run, replace(run, scheme="normalized")))
     assert base < two.seconds < 2 * base  # the images are drawn once
     assert 0 < replace(two, device="cuda").seconds
+    start = replace(run, pretraining=100)
+    alike, unlike = replace(start, learning_rate=0.2), replace(start, scheme="normalized")
+    once, twice = jobs.Job((start, alike)).seconds, jobs.Job((start, unlike)).seconds
+    assert once < twice, "runs that start alike are pre-trained together"
+    card = jobs.Job((start,), device="cuda").seconds
+    assert card > jobs.Job((run,), device="cuda").seconds
     jacobians = replace(WATCH, quantities=("rms",), kind="jacobian")
     means = replace(jacobians, quantities=("rms", "mean"))
     cheap, dear = (jobs.Job((replace(run, watches=(w,)),)).seconds for w in (jacobians, means))

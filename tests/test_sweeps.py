@@ -19,6 +19,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
 )
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -30,6 +31,7 @@ from course_lib import (
     instruments,
     jacobian,
     models,
+    pretraining,
     results,
     shapeset,
     storage,
@@ -135,6 +137,63 @@ def test_runs_with_streams_of_their_own_in_one_job(tmp_path):
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_allclose(one["train_cost"], other["train_cost"], rtol=1e-4)
     assert not np.allclose(together[0]["train_cost"], together[1]["train_cost"], rtol=1e-3)
+
+
+def test_a_run_is_pretrained_first(tmp_path):
+    """On other mini-batches than it is trained on, once for runs that start alike."""
+    rates = [0.1, 0.3]
+    runs = [make(learning_rate=rate, seed=3, stream=8, pretraining=60, depth=2) for rate in rates]
+    found = sweep(sweeps.plan(runs), tmp_path)
+    model = models.MLP([1024, 6, 6, 9], "tanh", runs=2, scheme=runs[0].scheme, seed=[3, 3])
+    stream = shapeset.Stream(10, sweeps.PRETRAINING_STREAM + 8)
+    before = pretraining.pretrain_(model, stream, 60, seed=8, progress=False)
+    stream = shapeset.Stream(10, seed=8)
+    history = training.train(model, stream, 120, rates, progress=False)
+    joined = results.join(found)
+    np.testing.assert_array_equal(joined["train_cost"], history["train_cost"])
+    np.testing.assert_array_equal(joined["reconstruction_cost"], before["reconstruction_cost"])
+    assert joined.axes.items() >= before.axes.items()
+    assert found[0].provenance["pretraining"]["updates"] == 60
+    (without,) = sweep([sweeps.Job((replace(runs[0], pretraining=0),))], tmp_path)
+    assert not np.array_equal(without["train_cost"], found[0]["train_cost"])
+    assert "reconstruction_cost" not in without
+
+
+@pytest.mark.parametrize("own", [False, True], ids=["one stream", "own streams"])
+def test_a_pretrained_run_goes_on_where_it_stopped(own, tmp_path, monkeypatch):
+    runs = (make(pretraining=30), make(pretraining=30, seed=1, stream=None if own else 0))
+    job = sweeps.Job(runs)
+    whole = sweeps._train(job)
+    checkpoint = tmp_path / "checkpoint.npz"
+    monkeypatch.setattr(training, "SAVE_EVERY", 0)
+    save = training._save
+
+    def stop(path, config, provenance, model, records, step):
+        save(path, config, provenance, model, records, step)
+        if step:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "_save", stop)
+    with pytest.raises(KeyboardInterrupt):
+        sweeps._train(job, checkpoint)
+    assert checkpoint.exists()
+    monkeypatch.undo()
+    again = sweeps._train(job, checkpoint)
+    for name, values in whole.arrays.items():
+        np.testing.assert_array_equal(again[name], values, err_msg=name)
+
+
+def test_data_in_0_to_1_is_pretrained_on_as_such(tmp_path, monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(50, 784, generator=generator)
+    part = datasets.Split(images, torch.zeros(50, dtype=torch.long))
+    monkeypatch.setattr(sweeps, "_dataset", lambda name: SimpleNamespace(train=part))
+    run = make(data="mnist", pretraining=20, watches=())
+    history = sweeps._train(sweeps.Job((run,)))
+    model = models.MLP(run.sizes, run.activation, scheme=run.scheme)
+    data = training.Minibatches(*part, 10, sweeps.PRETRAINING_STREAM)
+    before = pretraining.pretrain_(model, data, 20, least=0, progress=False)
+    np.testing.assert_array_equal(history["reconstruction_cost"], before["reconstruction_cost"])
 
 
 def test_a_jacobian_is_watched(tmp_path):
