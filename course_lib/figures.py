@@ -713,6 +713,7 @@ SHOWN = {
     "fig12": (errors, error_table),
     "table1": (final_errors, error_table),
     "costs": (errors, error_table),
+    "pretrained": (errors, error_table),
     "depths": (errors, error_table),
     "race_depth8": (errors, error_table),
     "sigmoid_rates": (rates, landmarks),
