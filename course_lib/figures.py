@@ -9,10 +9,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from course_lib import criteria, criteria_layers, plots, results, surfaces, untrained, verdicts
+from course_lib import (
+    criteria,
+    criteria_layers,
+    plots,
+    results,
+    surfaces,
+    untrained,
+    verdicts,
+    verdicts_layers,
+)
 from course_lib.experiments import Curve
-
-SATURATED_STD = 0.5  # the ledger's sign that a tanh layer has saturated; 0.7 if normalized
+from course_lib.verdicts_errors import PAPER, TITLES
 
 
 class Shown(NamedTuple):
@@ -153,37 +161,51 @@ def rates(history):
 
 # ---------------------------------------------------------------- Figures 3, 4 and 10
 def saturation(history):
-    """Draw each layer's 98th percentile (markers) and standard deviation (lines), first seed."""
-    found, update = curves(history), history["update"]
-    fig, panels = _panels(len(found), sharey=True)
-    said = []
+    """Draw each layer's 98th percentile (markers) and standard deviation (lines), tanh on top."""
+    update, said = history["update"], []
+    fig, panels, found = _stacked(history)
     for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
-        spread = history["activation_std"][:, numbers[0]]
-        high = history["activation_percentiles"][:, numbers[0], :, 0]
-        for layer in range(spread.shape[1]):
-            style = plots.layer_style(layer)
-            axes.plot(update, spread[:, layer], color=style["color"], label=style["label"])
-            axes.plot(update, high[:, layer], style["marker"], color=style["color"], markersize=2.5)
-        axes.set(xlabel="update", title=curve.label, ylim=(0, 1.05))
+        std = history["activation_std"][:, numbers, : curve.depth]
+        high = history["activation_percentiles"][..., 0][:, numbers, : curve.depth]
+        plots.saturation(axes, update, std, high)
+        axes.set_title(f"{curve.label}, rate {_rate(history, numbers):g}")
+        times = criteria_layers.reaches(update, std, criteria_layers.level(curve.scheme))
         said.append(
-            f"{curve.label}: from layer 1 up the standard deviations end at {_list(spread[-1])}, "
-            f"the 98th percentiles at {_list(high[-1])}."
+            f"{curve.label}, {len(numbers)} seeds, layer 1 up: standard deviations end at "
+            f"{_list(std[-1].mean(0))}, 98th percentiles at {_list(high[-1].mean(0))}; the former "
+            f"reach {criteria_layers.level(curve.scheme)} at update "
+            f"{verdicts_layers.layer_times(times, update[-1])}."
         )
-    panels[0].set_ylabel("98th percentile (markers), std (lines)")
-    panels[0].legend()
-    return fig, f"Activations of each layer over {update[-1]} updates. {' '.join(said)}"
+    fig.supylabel("98th percentile (markers), std (lines)", fontsize=9.5)
+    panels[-1].set_xlabel("epochs of 20,000 updates")
+    return fig, f"Activations of each layer over {update[-1]:,} updates. {' '.join(said)}"
+
+
+def _stacked(history, height=2.3):
+    """Return a figure with a panel a curve, one above the other, and the panels and the curves."""
+    found = curves(history)
+    shape = {"sharex": True, "sharey": True, "squeeze": False}
+    fig, panels = plots.figure(len(found), height=0.7 + height * len(found), **shape)
+    return fig, panels[:, 0], found
 
 
 def saturation_table(history):
-    """Tabulate each layer at the end: percentile, spread, and when it saturated."""
+    """Tabulate each layer at the end: percentile, spread, saturated share, and when it saturated.
+
+    As C08 to C10 and C19 ask for: the time that the std takes to its level, and to half its rise.
+    """
     update, rows = history["update"], []
     for curve, numbers in curves(history).items():
-        spread = history["activation_std"][:, numbers]  # (T, R, L)
-        limit = 0.7 if curve.scheme == "normalized" else SATURATED_STD
+        std = history["activation_std"][:, numbers, : curve.depth]  # (T, R, L)
+        level = criteria_layers.level(curve.scheme)
+        times = criteria_layers.reaches(update, std, level), criteria_layers.half_rise(update, std)
         for layer in range(curve.depth):
-            times = [_first(update, spread[:, r, layer] >= limit) for r in range(len(numbers))]
             high = history["activation_percentiles"][-1, numbers, layer, 0]
             share = history["activation_saturated"][-1, numbers, layer]
+            reached, half = (
+                verdicts_layers.layer_times(each[:, [layer]], last)
+                for each, last in zip(times, (update[-1], np.inf), strict=True)
+            )
             rows.append(
                 {
                     "curve": curve.label,
@@ -191,34 +213,32 @@ def saturation_table(history):
                     "layer": layer + 1,
                     "seeds": len(numbers),
                     "98th percentile": f"{high.mean():.3f}",
-                    "std": f"{spread[-1, :, layer].mean():.3f}",
+                    "std": f"{std[-1, :, layer].mean():.3f}",
                     "saturated (%)": f"{100 * share.mean():.1f}",
-                    f"std reaches {SATURATED_STD} (0.7 if N) at update": ", ".join(
-                        map(_whole, times)
-                    ),
+                    "std reaches 0.5 (N: 0.7) at update": reached,
+                    "half of its rise at update": half,
                 }
             )
     return rows
 
 
-def _first(update, yes):
-    return update[np.argmax(yes)] if yes.any() else np.nan
-
-
 def histograms(history):
-    """Draw the histograms of each layer's activations at the end, mean over seeds."""
-    found = curves(history)
-    centre = _centres(history)
-    fig, panels = _panels(len(found), sharey=True)
-    said = []
+    """Draw the histograms of each layer's activations at the end, tanh above softsign."""
+    fig, panels, found = _stacked(history)
+    said, edges = [], history["bins_activation_edges"]
     for axes, (curve, numbers) in zip(panels, found.items(), strict=True):
-        share = _shares(history, numbers)  # (L, bins)
-        plots.layer_lines(axes, centre, 100 * share.T, markers=len(centre))
-        axes.set(xlabel="activation", title=curve.label)
-        modes = centre[share.argmax(1)]
-        said.append(f"{curve.label}: the most frequent value of layers 1 up is {_list(modes)}.")
-    panels[0].set_ylabel("share of activations (%)")
+        shares = history["bins_activation_histogram"][-1, numbers, : curve.depth]
+        plots.layer_histograms(axes, edges, shares)
+        axes.set_title(f"{curve.label}, rate {_rate(history, numbers):g}")
+        modes = criteria_layers.modes(edges, shares.mean(0))
+        ends = 100 * criteria_layers.beyond(edges, shares).mean(0)
+        said.append(
+            f"{curve.label}, {len(numbers)} seeds, layer 1 up: the fullest bin of the absolute "
+            f"value is around {_list(modes)}; {_list(ends, 0)} % lie beyond 0.9."
+        )
     panels[0].legend()
+    fig.supylabel("share of activations (%)", fontsize=9.5)
+    panels[-1].set_xlabel("activation")
     return fig, f"Histograms of activations at the end of training. {' '.join(said)}"
 
 
@@ -333,7 +353,7 @@ class Racer(NamedTuple):
 
 
 def racers(*histories):
-    """Return the `Racer` of every curve, in the order of the paper's Figure 11, worst to best."""
+    """Return the `Racer` of every curve, by data set, in Figure 11's order: worst to best."""
     found = [(c, h, n) for h in histories for c, n in curves(h).items()]
     kinds = [curve for curve, *_ in found]
     return [Racer(_name(c, kinds), c, h, n) for c, h, n in sorted(found, key=_place)]
@@ -343,7 +363,7 @@ def _place(entry):
     curve = entry[0]
     kind = curve.activation, curve.scheme
     place = RACE.index(kind) if kind in RACE else len(RACE)
-    return curve.pretraining > 0, curve.cost, place, -curve.depth
+    return list(TITLES).index(curve.data), curve.pretraining > 0, curve.cost, place, -curve.depth
 
 
 def _name(curve, kinds):
@@ -368,25 +388,22 @@ def errors(*histories):
     for axes, data in zip(panels, sets, strict=True):
         shown = [racer for racer in found if racer.curve.data == data]
         seen, _ = _way(shown[0])
-        drawn = []
+        drawn, ends = [], []
         for racer in shown:
             own, error = _way(racer)
             if not np.array_equal(own, seen):
                 error = np.array([np.interp(seen, own, run) for run in error.T]).T
             drawn.append((racer.name, error, plots.COLOURS[racer.curve.activation], _line(racer)))
-            said.append(
-                f"{racer.name} {100 * error[-1].mean():.1f} % ({100 * error[-1].min():.1f} to "
-                f"{100 * error[-1].max():.1f})"
-            )
-        first = shown[0]
-        said[-len(shown)] = (
-            f"{TITLES[data]}, width {first.run['width']}, {seen[-1]:,} examples, "
-            f"{len(first.numbers)} seeds: {said[-len(shown)]}"
+            last = 100 * error[-1]
+            ends.append(f"{racer.name} {last.mean():.1f} % ({last.min():.1f} to {last.max():.1f})")
+        said.append(
+            f"{TITLES[data]}, width {shown[0].run['width']}, {len(shown[0].numbers)} seeds, after "
+            f"{seen[-1]:,} examples: {', '.join(ends)}."
         )
         plots.error_curves(axes, seen, drawn)
         axes.set_title(TITLES[data])
     panels[0].set_ylabel("test error (%)")
-    return fig, f"Test error against examples seen, mean and range over seeds. {', '.join(said)}."
+    return fig, f"Test error against examples seen, mean and range over seeds. {' '.join(said)}"
 
 
 def _way(racer):
@@ -714,7 +731,7 @@ SHOWN = {
     "table1": (final_errors, error_table),
     "costs": (errors, error_table),
     "pretrained": (errors, error_table),
-    "depths": (errors, error_table),
+    "depths": (by_depth, error_table),
     "race_depth8": (errors, error_table),
     "sigmoid_rates": (rates, landmarks),
     "sigmoid_depth4_frozen": (story, landmarks),

@@ -163,7 +163,8 @@ def error_curves(axes, seen, curves):
     for name, error, colour, line in curves:
         run_band(axes, seen, 100 * error, name, colour, line)
     low, high = (100 * f([f(error) for _, error, *_ in curves]) for f in (np.min, np.max))
-    axes.set(xscale="log", yscale="log", xlabel="examples seen", xlim=(seen[0], seen[-1]))
+    axes.set(xscale="log", yscale="log", xlabel="examples seen")
+    axes.margins(x=0)
     axes.set_ylim(max(low, 0.01) / 1.08, 1.08 * high)
     for steps in ((1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9), (1, 1.5, 2, 3, 4, 6, 8), (1, 2, 5), (1,)):
         ticks = [s * 10.0**k for k in range(-2, 3) for s in steps]
@@ -210,6 +211,47 @@ def layer_lines(axes, x, values, markers=8):
     for layer, column in enumerate(values.T):
         style = layer_style(layer)
         axes.plot(x, column, markevery=(layer / 10 / markers, 1 / markers), **style)
+    return axes
+
+
+def saturation(axes, update, std, high):
+    """Draw how layers saturate, as in Figures 3 and 10: x in the paper's epochs of 20,000 updates.
+
+    Lines are standard deviations, mean over runs in a band of their range, with the layer's name
+    at the right end; markers are 98th percentiles, with a bar for their range.
+
+    Parameters
+    ----------
+    update : (T,) from 0 on;  std, high : (T, R, L)
+    """
+    epochs = np.asarray(update) / EPOCH
+    layers = [layer_style(layer) for layer in range(std.shape[2])]
+    for layer, style in enumerate(layers):
+        run_band(axes, epochs, std[:, :, layer], style["label"], style["color"])
+        places = (np.arange(15) + (layer + 0.5) / len(layers)) / 15 * epochs[-1]
+        at = np.unique(np.searchsorted(epochs, places).clip(0, len(epochs) - 1))
+        mean = high[at, :, layer].mean(1)
+        reach = mean - high[at, :, layer].min(1), high[at, :, layer].max(1) - mean
+        look = {"fmt": style["marker"], "color": style["color"]}
+        axes.errorbar(epochs[at], mean, reach, markersize=4, elinewidth=0.8, **look)
+    axes.set(xlim=(0, epochs[-1]), ylim=(0, 1.05))
+    name_ends(axes, [(s["label"], std[-1, :, k].mean(), s["color"]) for k, s in enumerate(layers)])
+    return axes
+
+
+def layer_histograms(axes, edges, shares):
+    """Draw a histogram of each layer's activations, as in Figure 4: shares (R, L, bins), in %.
+
+    Lines are means over runs in a band of their range, one point a bin; edges (bins + 1,).
+    """
+    centre, shares = (edges[1:] + edges[:-1]) / 2, 100 * np.asarray(shares)
+    for layer, own in enumerate(np.moveaxis(shares, 1, 0)):
+        look = layer_style(layer)
+        axes.fill_between(
+            centre, own.min(0), own.max(0), color=look["color"], alpha=0.2, linewidth=0
+        )
+        axes.plot(centre, own.mean(0), markersize=3.5, **look)
+    axes.set(xlim=(edges[0], edges[-1]), ylim=(0, None), xticks=np.linspace(-1, 1, 11))
     return axes
 
 

@@ -100,8 +100,8 @@ def _high(history, numbers):
     return np.asarray(history["activation_percentiles"][..., 0][:, numbers], dtype=float)
 
 
-def _times(times, last):
-    """Write the mean time of each layer over seeds, (R, L); `last` counts as never."""
+def layer_times(times, last):
+    """Write the mean time of each layer over seeds, (R, L) updates; `last` counts as never."""
     said = []
     for column in times.T:
         reached = column[column < last]
@@ -134,10 +134,11 @@ def _in_sequence(history):
     early = layers.reaches(update, high, HIGH)
     evidence = (
         f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
-        f"reaches 0.5 at update {_times(times, last)}; half of its rise at {_times(half, np.inf)}; "
-        f"4th/1st {_mean(layers.last_to_first(times))} by t, "
+        f"reaches 0.5 at update {layer_times(times, last)}; half of its rise at "
+        f"{layer_times(half, np.inf)}; 4th/1st {_mean(layers.last_to_first(times))} by t, "
         f"{_mean(layers.last_to_first(half))} by h. The other statistic, the 98th percentile, "
-        f"reaches {HIGH} at {_times(early, last)}, 4th/1st {_mean(layers.last_to_first(early))}"
+        f"reaches {HIGH} at {layer_times(early, last)}, 4th/1st "
+        f"{_mean(layers.last_to_first(early))}"
     )
     return layers.saturate_in_sequence(update, std), evidence
 
@@ -157,9 +158,9 @@ def _together(history):
     evidence = (
         f"{_two(history, found)}, layers 1 to 5: at the end 98th percentiles "
         f"{_row(high[-1])} against {_row(tanh_high[-1])}, stds {_row(std[-1])} against "
-        f"{_row(tanh_std[-1])}; h at update {_times(half, np.inf)}, largest/smallest "
+        f"{_row(tanh_std[-1])}; h at update {layer_times(half, np.inf)}, largest/smallest "
         f"{_mean(layers.spread(half))} of layers 1 to 4, {_mean(all_five)} of all five, the "
-        f"latest of four at {_mean(slowest)} of T; std reaches 0.5 at {_times(times, last)}, "
+        f"latest of four at {_mean(slowest)} of T; std reaches 0.5 at {layer_times(times, last)}, "
         f"t4/t1 {_mean(layers.last_to_first(times))} against "
         f"{_mean(layers.last_to_first(tanh_times))}"
     )
@@ -183,11 +184,11 @@ def _no_sequence(history):
     ordered = [f"{layers.in_turn(each).sum()}" for each in (times, half)]
     evidence = (
         f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
-        f"reaches 0.7 at update {_times(times, last)}; half of its rise at "
-        f"{_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; "
+        f"reaches 0.7 at update {layer_times(times, last)}; half of its rise at "
+        f"{layer_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; "
         f"largest/smallest h {_mean(layers.spread(half))} of layers 1 to 4. The other "
         f"statistic, the 98th percentile, reaches {HIGH} at "
-        f"{_times(layers.reaches(update, high, HIGH), last)}"
+        f"{layer_times(layers.reaches(update, high, HIGH), last)}"
     )
     return {"whole": layers.no_sequence(update, std)}, evidence
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from course_lib import criteria_layers as layers
-from course_lib import verdicts_layers
+from course_lib import figures, plots, verdicts_layers
 from course_lib.training import History
 
 T = 100_000
@@ -403,3 +403,38 @@ def test_c07_wants_both_depths():
     assert judge(pretrained(falls, fine))["C07"].verdict == "not reproduced"
     assert judge(pretrained(fine, falls))["C07"].verdict == "not reproduced"
     assert judge(history({SIGMOID4: ONLY4})) == {}
+
+
+# ---------------------------------------------------------------- Figures 3, 4 and 10
+def drawn(curves):
+    told = history(curves)
+    for run in told.config["runs"]:
+        run["data"] = "shapeset"
+    shares = {"diverged": np.full(len(told.config["runs"]), -1)}
+    shares["activation_saturated"] = told["activation_std"] / 2
+    return History(told.arrays | shares, {}, told.config)
+
+
+def test_figure_3_has_tanh_above_softsign_and_says_when_each_layer_saturates():
+    shown = figures.show("fig03", drawn({TANH: SEQUENCE, SOFTSIGN: NEVER}))
+    top, bottom = shown.figure.axes
+    assert top.get_title(loc="left") or top.get_title() == "tanh, depth 5, rate 0.03"
+    assert "softsign" in bottom.get_title() and bottom.get_xlabel() == "epochs of 20,000 updates"
+    assert top.get_position().y0 > bottom.get_position().y0
+    assert "tanh, depth 5, 5 seeds, layer 1 up: standard deviations end at 0.80" in shown.alt
+    assert "reach 0.5 at update 2,143, 10,143" in shown.alt
+    assert "reach 0.5 at update never, never, never, never, never." in shown.alt
+    assert len(shown.rows) == 10 and shown.rows[0]["half of its rise at update"] == "2,000"
+    assert shown.rows[5]["std reaches 0.5 (N: 0.7) at update"] == "never"
+    plots.svg(shown.figure, shown.alt)
+
+
+def test_figure_4_names_the_fullest_bins_and_10_the_level_of_normalized_weights():
+    shown = figures.show("fig04", drawn({TANH: SEQUENCE, SOFTSIGN: TOGETHER}))
+    assert "tanh, depth 5, 5 seeds" in shown.alt and "0.95, 0.95, 0.95, 0.95, 0.05" in shown.alt
+    assert "82, 82, 82, 82, 2 % lie beyond 0.9" in shown.alt
+    assert shown.figure.axes[1].get_xlabel() == "activation"
+    assert shown.figure.legends and not shown.figure.axes[0].get_legend()
+    ten = figures.show("fig10", drawn({TANH_N: DISORDER}))
+    assert "reach 0.7 at update 7,714, 10,714, 6,714, 9,714, 8,714" in ten.alt
+    assert len(ten.figure.axes) == 1

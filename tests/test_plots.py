@@ -266,6 +266,49 @@ def test_names_move_only_where_they_must():
     assert plots._apart(np.array([0.3]), 0.1).tolist() == [0.3]
 
 
+def test_saturation_draws_stds_as_lines_and_percentiles_as_markers():
+    _, axes = plots.figure()
+    update = np.arange(0, 40_001, 400)
+    std = np.stack([np.full((101, 2), 0.3), np.full((101, 2), 0.6)], 2)
+    std[:, 1] += 0.1
+    high = std + 0.2
+    assert plots.saturation(axes, update, std, high) is axes
+    lines = [line for line in axes.lines if line.get_linestyle() == "-"]
+    assert [line.get_ydata()[0] for line in lines] == pytest.approx([0.35, 0.65])
+    assert lines[0].get_xdata()[-1] == 2 and axes.get_xlim() == (0, 2), "epochs of 20,000 updates"
+    marks = [line for line in axes.lines if line.get_marker() in plots.MARKERS]
+    assert [line.get_marker() for line in marks] == ["o", "s"]
+    assert marks[0].get_ydata() == pytest.approx([0.55] * 15)
+    assert not set(marks[0].get_xdata()) & set(marks[1].get_xdata()), "side by side"
+    assert [text.get_text() for text in axes.texts] == ["layer 1", "layer 2"]
+    paths = [c.get_paths() for c in axes.collections]  # a band and the bars of each layer
+    assert paths[0][0].vertices[:, 1].min() == pytest.approx(0.3)
+    ends = paths[1][0].vertices[:, 1]
+    assert (ends.min(), ends.max()) == pytest.approx((0.5, 0.6))
+
+
+def test_saturation_of_a_short_recording():
+    """Fewer records than markers: each once."""
+    _, axes = plots.figure()
+    values = np.full((3, 1, 2), 0.5)
+    plots.saturation(axes, np.array([0, 10, 20]), values, values)
+    assert max(len(line.get_xdata()) for line in axes.lines) == 3
+
+
+def test_histograms_of_layers_are_in_per_cent_over_bin_centres():
+    _, axes = plots.figure()
+    edges = np.linspace(-1, 1, 5)
+    shares = np.array([[[0.1, 0.4, 0.4, 0.1], [1, 0, 0, 0]], [[0.3, 0.2, 0.2, 0.3], [1, 0, 0, 0]]])
+    assert plots.layer_histograms(axes, edges, shares) is axes
+    first, second = axes.lines
+    np.testing.assert_allclose(first.get_xdata(), [-0.75, -0.25, 0.25, 0.75])
+    np.testing.assert_allclose(first.get_ydata(), [20, 30, 30, 20])
+    np.testing.assert_allclose(second.get_ydata(), [100, 0, 0, 0])
+    band = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == pytest.approx((10, 40))
+    assert axes.get_xlim() == (-1, 1)
+
+
 def test_images_lie_in_a_grid():
     _, axes = plots.figure()
     rows = np.stack([np.full((3, 16), -1.0), np.full((3, 16), 1.0)])
