@@ -34,6 +34,7 @@ class Verdict:
     seeds : int, or networks at initialisation
     parts : dict, the name of each part of the criterion to a tuple of bool, one per seed
     asked : int, how many seeds a verdict asks for
+    source : tuple of str, the shipped results that it rests on
     """
 
     verdict: str = "not measured yet"
@@ -41,6 +42,7 @@ class Verdict:
     seeds: int = 0
     parts: dict = field(default_factory=dict)
     asked: int = SEEDS
+    source: tuple = ()
 
     @property
     def provisional(self):
