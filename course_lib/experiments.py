@@ -477,7 +477,7 @@ EXPERIMENTS = {
             "workstation": surfaces.Draws(),
             "paper": surfaces.Draws(),
         },
-        seconds=2,
+        seconds=4,
     ),
 }
 

@@ -142,14 +142,24 @@ def flat(length, level=PLATEAU):
 
 
 def descend(draw, first, second, cost, rate, steps):
-    """Follow the gradient down from the given weights; return where it led, (steps + 1, P, 2)."""
-    weights = np.stack([first, second], axis=1).astype(float)
-    way = [weights]
-    for _ in range(steps):
-        _, gradient = at(draw, *weights.T, cost)
-        weights = weights - rate * gradient
+    """Follow the gradient down from the given weights, all starts at once.
+
+    Parameters
+    ----------
+    draw : Draw;  first, second : (P,) weights to start from;  cost : str, of `backprop.COSTS`
+    rate : float;  steps : int
+
+    Returns
+    -------
+    weights (steps + 1, P, 2), cost (steps + 1, P) : the start stands first
+    """
+    weights, way, costs = np.stack([first, second], axis=1).astype(float), [], []
+    for _ in range(steps + 1):
+        value, gradient = at(draw, *weights.T, cost)
         way.append(weights)
-    return np.array(way)
+        costs.append(value)
+        weights = weights - rate * gradient
+    return np.array(way), np.array(costs)
 
 
 def cost_surfaces(scale, checkpoint=None, progress=True):
