@@ -106,14 +106,19 @@ def final_order(wrong):
 
     Returns
     -------
-    whole, limit : (R,) bool, one answer for all seeds;  neighbours : list of bool, A > B of each
+    whole, limit : (R,) bool, one answer for all seeds;  p : list of float, of each neighbour
     """
     runs = len(wrong[0])
-    neighbours = [worse(a, b) for a, b in zip(wrong, wrong[1:], strict=False)]
-    ends = all(worse(wrong[0], other) for other in wrong[1:])
-    ends = ends and all(worse(other, wrong[-1]) for other in wrong[:-1])
-    limit = sum(neighbours) >= 4 and ends
-    return np.full(runs, all(neighbours)), np.full(runs, limit), neighbours
+    p = [p_value(a, b) for a, b in zip(wrong, wrong[1:], strict=False)]
+    holds = sum(value < LEVEL for value in p)
+    whole = holds == len(p)
+    limit = whole or (
+        holds >= 4
+        and all(worse(wrong[0], other) for other in wrong[2:])
+        and all(worse(other, wrong[-1]) for other in wrong[:-2])
+        and max(p[0], p[-1]) < LEVEL
+    )
+    return np.full(runs, whole), np.full(runs, limit), p
 
 
 def robust_to_initialisation(softsign, softsign_n, tanh, tanh_n):

@@ -504,24 +504,24 @@ def final_errors(*histories):
     """Draw Table 1: our final errors with intervals over seeds beside the paper's numbers."""
     found = racers(*histories)
     sets = list(dict.fromkeys(racer.curve.data for racer in found))
-    fig, panels = _panels(len(sets), height=3.2)
+    names = list(dict.fromkeys(racer.name for racer in found))
+    fig, panels = _panels(len(sets), height=3.2, sharey=True)
     said = []
+    for racer in found:
+        axes, place = panels[sets.index(racer.curve.data)], names.index(racer.name)
+        error, colour = 100 * racer.final, plots.COLOURS[racer.curve.activation]
+        axes.plot(verdicts.interval(error), [place, place], color=colour)
+        axes.plot(error.mean(), place, "o", color=colour, label="here, mean and 95 % interval")
+        said.append(f"{racer.name} on {TITLES[racer.curve.data]} {error.mean():.1f} %")
+        if paper := _paper(racer.curve):
+            axes.plot(paper, place, "D", color=plots.INK, fillstyle="none", label="paper")
+            said[-1] += f" (paper {paper:.1f})"
     for axes, data in zip(panels, sets, strict=True):
-        shown = [racer for racer in found if racer.curve.data == data]
-        for place, racer in enumerate(shown):
-            error = 100 * racer.final
-            colour = plots.COLOURS[racer.curve.activation]
-            axes.plot(verdicts.interval(error), [place, place], color=colour)
-            axes.plot(error.mean(), place, "o", color=colour, label="" if place else "here")
-            said.append(f"{racer.name} on {TITLES[data]} {error.mean():.1f} %")
-            if paper := _paper(racer.curve):
-                axes.plot(paper, place, "D", color=plots.INK, fillstyle="none", label="paper")
-                said[-1] += f" (paper {paper:.1f})"
-        axes.set_yticks(range(len(shown)), [racer.name for racer in shown], fontsize=8)
-        axes.invert_yaxis()
-        axes.set(xlabel="test error (%)", title=TITLES[data])
+        axes.set(xlabel="test error (%)", title=TITLES[data].replace(", ", ",\n"))
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].invert_yaxis()
     handles = dict(zip(*panels[0].get_legend_handles_labels()[::-1], strict=True))
-    panels[0].legend(handles.values(), handles.keys())
+    fig.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False)
     return fig, f"Final test errors beside the paper's: {', '.join(said)}."
 
 

@@ -195,10 +195,10 @@ def name_ends(axes, ends, gap=0.058):
         axes.annotate(
             name,
             xy=(1, place),
-            xytext=(1.04, height),
+            xytext=(1.07, height),
             xycoords="axes fraction",
             textcoords="axes fraction",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "shrinkB": 0},
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)},
             color=colour,
             fontsize=8,
             va="center",

@@ -349,3 +349,43 @@ def test_a_flat_map_has_the_first_weight_to_the_right_and_hatches_what_is_flat()
     assert axes.get_xlabel() == "$w_1$"
     (hatched,) = axes.collections
     assert hatched.hatches == ["////"] and len(hatched.get_paths()[0].vertices)
+
+
+# ---- error curves ----------------------------------------------------------------------------
+
+
+def curves(*ends):
+    """Named curves that fall from .8 to their end, two runs a hundredth apart."""
+    down = np.linspace(0, 1, 5)[:, None]
+    return [
+        (f"curve {k}", 0.8 + (end - 0.8) * down + [[-0.005, 0.005]], plots.COLOURS["tanh"], "-")
+        for k, end in enumerate(ends)
+    ]
+
+
+def test_error_curves_are_logarithmic_per_cents_named_at_their_ends():
+    _, axes = plots.figure()
+    plots.error_curves(axes, np.array([10, 30, 100, 300, 1_000]), curves(0.7, 0.4))
+    assert axes.get_xscale() == axes.get_yscale() == "log"
+    assert axes.get_xlim() == pytest.approx((10, 1_000))
+    np.testing.assert_allclose([line.get_ydata()[-1] for line in axes.lines], [70, 40])
+    assert [text.get_text() for text in axes.texts] == ["curve 1", "curve 0"]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["40", "50", "60", "70", "80"]
+    low, high = axes.get_ylim()
+    assert low < 39.5 and high > 80.5
+
+
+@pytest.mark.parametrize(
+    "ends", [(0.4, 0.4, 0.4, 0.4), (0.7, 0.401, 0.4), (0.8, 0.8, 0.799, 0.3), (0.02, 0.5)]
+)
+def test_names_keep_apart_in_the_order_of_the_curves_and_inside(ends):
+    _, axes = plots.figure()
+    plots.error_curves(axes, np.array([1, 2, 3, 4, 5]), curves(*ends))
+    heights = [text.xyann[1] for text in axes.texts]
+    assert np.diff(heights).min() > 0.0579 and 0 <= heights[0] and heights[-1] <= 1
+    by_name = {text.get_text(): text.xyann[1] for text in axes.texts}
+    order = sorted(range(len(ends)), key=lambda k: ends[k])
+    assert [f"curve {k}" for k in order] == sorted(by_name, key=by_name.get)
+    # A name that no other one crowds stands at the height of its curve.
+    if len(ends) == 2:
+        np.testing.assert_allclose(heights, [text.xy[1] for text in axes.texts])

@@ -117,7 +117,7 @@ def test_table_1_is_made_of_the_curves_of_figures_11_and_12(tiny, tmp_path, monk
         assert np.array_equal(table["test_error"][ours], curves["test_error"][-1])
     assert len(list((tmp_path / "curves").glob("*.npz"))) == count
     rows = figures.show("table1", table).rows
-    assert len(rows) == 16 and rows[1]["in the paper"] == "27.15"
+    assert len(rows) == 16 and rows[2]["in the paper"] == "27.15"
     assert [row["in the paper"] for row in rows if row["curve"] == "sigmoid, depth 4"] == [""]
 
 
@@ -200,7 +200,7 @@ def test_sentences_and_tables_give_the_numbers_of_the_shipped_results():
     shown = figures.show("race_depth8", stored)
     error = 100 * stored["error"][-1]
     standard, normalized = error[0::2].mean(), error[1::2].mean()
-    assert f"tanh, depth 8 {standard:.1f} %" in shown.alt
+    assert f"Tanh depth 8 {standard:.1f} %" in shown.alt
     assert [row["test error (%)"] for row in shown.rows] == [
         f"{standard:.2f}",
         f"{normalized:.2f}",
