@@ -7,12 +7,14 @@ and its like what the shipped results say.
 import html
 from dataclasses import replace
 
-from course_lib import results, verdicts, verdicts_elsewhere
+from course_lib import results, verdicts, verdicts_elsewhere, verdicts_errors, verdicts_layers
 from course_lib.statements import CLAIMS
 
 # How verdicts are made: a function, and the names of the shipped results that it takes. Without
 # the first result there is no verdict.
 SOURCES = (
+    (verdicts_layers.layer_verdicts, ("fig11-100",)),
+    (verdicts_errors.race_verdicts, ("fig11-100",)),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),

@@ -492,6 +492,12 @@ def find(name, scale="lesson"):
     return experiment
 
 
+def of_result(name):
+    """Return (experiment, scale) that a shipped result comes from: fig11-100 is workstation-100."""
+    experiment, _, width = name.partition("-")
+    return experiment, f"workstation-{width}" if width else "workstation"
+
+
 # ---------------------------------------------------------------- as runs
 def search(name, scale="lesson", reencoded=False):
     """Return the runs that choose the rates of an experiment, on a seed of their own.

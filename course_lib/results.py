@@ -195,6 +195,18 @@ def runs(stored):
     ]
 
 
+def searched(stored):
+    """Return, for each run of shipped curves, what its rate was chosen from.
+
+    Returns
+    -------
+    list of R dicts, learning rate to validation error; empty ones where nothing was searched
+    """
+    found = stored.config.get("search") or {}
+    found = found if isinstance(found, list) else [found] * len(runs(stored))
+    return [{float(rate): error for rate, error in one.items()} for one in found]
+
+
 def which(stored, **fields):
     """Return the numbers of the runs that have all these settings, as an index (R',).
 

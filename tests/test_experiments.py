@@ -190,20 +190,34 @@ def test_schedule_is_dense_early_and_bounded_late():
 @pytest.mark.parametrize("name", results.names())
 def test_a_shipped_result_is_what_its_experiment_makes(name):
     """Its configuration is that of the workstation scale, and it says where it comes from."""
-    experiment, stored = experiments.find(name, "workstation"), results.load(name)
+    source, scale = experiments.of_result(name)
+    experiment, stored = experiments.find(source, scale), results.load(name)
     if isinstance(experiment, experiments.Untrained):
-        scale = experiment.scales["workstation"]
-        assert dataclasses.asdict(scale).items() <= stored.config.items()
+        assert dataclasses.asdict(experiment.scales[scale]).items() <= stored.config.items()
     else:
-        wanted = experiments.runs(name, "workstation")
         kept = results.runs(stored)
+        chosen = {Curve.of(run): run["learning_rate"] for run in kept}
+        wanted = experiments.runs(source, scale, rates=chosen, reencoded=reencoded(kept))
         fields = ("activation", "scheme", "learning_rate", "seed", "updates", "width", "depth")
         fields += ("output_bias", "batch_size", "data")
         assert sorted([str(run[f]) for f in fields] for run in kept) == sorted(
             [str(getattr(run, f)) for f in fields] for run in wanted
         )
     assert {"code_version", "torch", "processor", "threads", "date"} <= stored.provenance.keys()
-    assert sum(path.stat().st_size for path in results.files(name)) < 500_000
+    assert sum(path.stat().st_size for path in results.files(name)) < 1_000_000
+
+
+def reencoded(runs):
+    return any(run["data"] == "cifar10_reencoded" for run in runs)
+
+
+@pytest.mark.parametrize("name", results.names())
+def test_the_rate_of_a_shipped_curve_has_the_least_validation_error(name):
+    stored = results.load(name)
+    for run, tried in zip(results.runs(stored), results.searched(stored), strict=False):
+        if tried:
+            assert sorted(tried) == list(experiments.RATES)
+            assert min(tried, key=tried.get) == run["learning_rate"], run
 
 
 def test_the_curves_of_figure_2_are_those_that_a_sweep_keeps():
@@ -273,6 +287,7 @@ def test_a_shipped_experiment_records_when_the_present_one_does():
 
 
 def test_every_shipped_result_has_its_experiment_and_the_ledger_finds_its_own():
-    assert set(results.names()) <= set(experiments.EXPERIMENTS)
+    for name in results.names():
+        experiments.find(*experiments.of_result(name))
     asked = {name for _, names in claims.SOURCES for name in names}
     assert asked <= set(results.names())

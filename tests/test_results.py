@@ -147,7 +147,8 @@ def test_runs_of_every_shipped_training_can_be_told_apart():
         runs = results.runs(stored)
         if "diverged" in stored:
             assert len(runs) == len(stored["diverged"]), name
-            own = {(r["scheme"], r["seed"], r["learning_rate"]) for r in runs}
+            fields = ("activation", "depth", "scheme", "data", "seed", "learning_rate")
+            own = {tuple(run[field] for field in fields) for run in runs}
             assert len(own) == len(runs), name
 
 

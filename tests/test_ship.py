@@ -1,0 +1,73 @@
+"""Curves among the shipped results: the same numbers in single precision, with their search."""
+
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from course_lib import experiments, reproduce, results
+from tools import ship
+
+
+@pytest.fixture(scope="module")
+def joined(tmp_path_factory):
+    """A tiny Figure 9 with two rates to choose from, trained by the road that a reader takes."""
+    folder = tmp_path_factory.mktemp("out")
+    patch = pytest.MonkeyPatch()
+    patch.setattr(experiments, "EXAMINED", 60)
+    patch.setattr(experiments, "ON_THE_WAY", 30)
+    size = experiments.Scale(6, 200, (0.1, 0.3), (0, 1))
+    fig09 = dataclasses.replace(experiments.EXPERIMENTS["fig09"], scales={"lesson": size})
+    patch.setitem(experiments.EXPERIMENTS, "fig09", fig09)
+    with ThreadPoolExecutor(1) as executor:  # workers of their own would take seconds to start
+        history = reproduce.run("fig09", "lesson", folder, executor=executor, progress=False)
+    history.save(folder / "fig09-lesson.npz")
+    patch.undo()
+    return folder / "fig09-lesson.npz"
+
+
+def test_what_is_shipped_is_what_was_made(joined, tmp_path, monkeypatch):
+    written = ship.ship(joined, "fig09", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    whole, shipped = ship.storage.load(joined), results.load("fig09")
+    assert len(written) == 4 and sorted(written) == results.files("fig09")
+    kept, made = results.runs(shipped), results.runs(whole)
+    order = [made.index(run) for run in kept]
+    assert sorted(order) == [0, 1, 2, 3]
+    left_out = whole.arrays.keys() - shipped.arrays.keys()
+    assert left_out == {"train_update", "train_cost"}
+    for name in shipped.arrays:
+        assert shipped[name].dtype != np.float64, name
+        axes = list(shipped.axes[name])
+        own = whole[name].take(order, axes.index("run")) if "run" in axes else whole[name]
+        assert np.array_equal(shipped[name], ship.small(own)), name
+    assert shipped.provenance["code_version"] == whole.provenance["code_version"]
+
+
+def test_the_search_goes_along(joined, tmp_path, monkeypatch):
+    ship.ship(joined, "fig09", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    tried = ship.storage.load(joined).config["search"]
+    shipped = results.load("fig09")
+    for run, found in zip(results.runs(shipped), results.searched(shipped), strict=True):
+        own = {t["learning_rate"]: t["error"] for t in tried if t["scheme"] == run["scheme"]}
+        assert found == own and min(found, key=found.get) == run["learning_rate"]
+
+
+def test_what_was_not_searched_says_so():
+    alone = results.storage.Stored({}, {"runs": [{}, {}]})
+    assert results.searched(alone) == [{}, {}]
+
+
+def test_a_missing_or_doubtful_curve_is_named(joined, tmp_path):
+    copy = tmp_path / "fig09-lesson.npz"
+    copy.write_bytes(joined.read_bytes())
+    with pytest.raises(FileNotFoundError, match="no curve tanh5-standard-rate0"):
+        ship.ship(copy, "fig09", tmp_path / "shipped")
+    (tmp_path / "curves").mkdir()
+    for path in joined.parent.glob("curves/*.npz"):
+        (tmp_path / "curves" / path.name).write_bytes(path.read_bytes())
+        (tmp_path / "curves" / f"{path.stem[:-16]}{'0' * 16}.npz").write_bytes(path.read_bytes())
+    with pytest.raises(ValueError, match="2 files could be tanh5-standard-rate0"):
+        ship.ship(copy, "fig09", tmp_path / "shipped")

@@ -1,0 +1,69 @@
+"""Put the curves of a reproduced experiment among the shipped results, small.
+
+    python -m tools.ship hard-to-train/fig11-workstation-100.npz fig11-100
+
+takes the joined file that `hard-to-train reproduce` wrote, finds each of its curves in ``curves``
+beside it, leaves out the cost of each hundred mini-batches, rounds what is left to single
+precision, adds the validation error of each rate that was tried, and writes the folder of that
+name in ``course_lib/shipped``, one file a network.
+"""
+
+import pathlib
+import sys
+
+import numpy as np
+
+from course_lib import results, storage
+from course_lib.jobs import Run, Watch
+
+LEFT_OUT = ("train_update", "train_cost")
+
+
+def ship(joined, name, folder=results.FOLDER):
+    """Write the curves of a joined result to ``folder/name``; return their paths.
+
+    FileNotFoundError where a curve is missing, ValueError where two files could be meant.
+    """
+    joined, written = pathlib.Path(joined), []
+    whole = storage.load(joined)
+    for wanted in results.runs(whole):
+        run = as_run(wanted)
+        found = sorted((joined.parent / "curves").glob(f"{run.name}-*.npz"))
+        found = [path for path in found if storage.load(path).config["run"] == wanted]
+        if not found:
+            raise FileNotFoundError(f"no curve {run.name} in {joined.parent / 'curves'}")
+        if len(found) > 1:
+            raise ValueError(f"{len(found)} files could be {run.name}: remove the older ones")
+        curve = storage.load(found[0])
+        arrays = {key: small(value) for key, value in curve.arrays.items() if key not in LEFT_OUT}
+        axes = {key: list(curve.axes[key]) for key in arrays}
+        config = curve.config | {"search": rates(whole, run)}
+        to = pathlib.Path(folder) / name / found[0].name
+        to.parent.mkdir(parents=True, exist_ok=True)
+        storage.save(to, arrays, config, curve.provenance, axes)
+        written.append(to)
+    return written
+
+
+def as_run(config):
+    """Return the `Run` that a curve's configuration describes."""
+    watches = tuple(Watch(**watch) for watch in config["watches"])
+    return Run(**config | {"watches": watches})
+
+
+def rates(whole, run):
+    """Return {rate: validation error} of what was tried for the curve of this run."""
+    kind = ("activation", "scheme", "depth", "data", "cost", "output_bias", "pretraining")
+    tried = whole.config.get("search", [])
+    alike = [one for one in tried if all(one.get(k) == getattr(run, k) for k in kind)]
+    return {f"{one['learning_rate']:g}": one["error"] for one in alike}
+
+
+def small(array):
+    """Return double precision as single."""
+    return array.astype(np.float32) if array.dtype == np.float64 else array
+
+
+if __name__ == "__main__":
+    for path in ship(*sys.argv[1:]):
+        print(path)
