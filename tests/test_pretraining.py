@@ -52,11 +52,12 @@ def by_autograd(model, data, least, seed, corruption=pretraining.CORRUPTION):
         noise = pretraining.Noise(corruption, seed, layer)
         w = model.weights[layer][0].clone().requires_grad_()
         b = model.biases[layer][0, 0].clone().requires_grad_()
+        v = w.detach().T.clone().requires_grad_()
         c = w.new_zeros(len(w)).requires_grad_()
         low = LEAST[name] if layer else least
 
-        def cost(w, b, c, z, keep, low=low):
-            logits = f((z * keep) @ w + b) @ w.T + c
+        def cost(w, b, v, c, z, keep, low=low):
+            logits = f((z * keep) @ w + b) @ v + c
             summed = binary_cross_entropy_with_logits(
                 logits, (z - low) / (1 - low), reduction="sum"
             )
@@ -64,16 +65,16 @@ def by_autograd(model, data, least, seed, corruption=pretraining.CORRUPTION):
 
         for k in range(layer * UPDATES, (layer + 1) * UPDATES):
             z = model(data.batch(k)[0]).activations[layer].reshape(EXAMPLES, -1)
-            found = cost(w, b, c, z, noise.keep(1, *z.shape))
+            found = cost(w, b, v, c, z, noise.keep(1, *z.shape))
             for value, gradient in zip(
-                (w, b, c), torch.autograd.grad(found, (w, b, c)), strict=True
+                (w, b, v, c), torch.autograd.grad(found, (w, b, v, c)), strict=True
             ):
                 value.data -= RATE * gradient
         count = -(-pretraining.EXAMPLES // EXAMPLES)
         after = range((layer + 1) * UPDATES, (layer + 1) * UPDATES + count)
         z = torch.cat([model(data.batch(k)[0]).activations[layer].flatten(0, -2) for k in after])
         keep = pretraining.Noise(corruption, seed, layer, UPDATES + 1).keep(count, EXAMPLES, len(w))
-        costs.append(float(cost(w, b, c, z, keep).detach()))
+        costs.append(float(cost(w, b, v, c, z, keep).detach()))
         model.weights[layer][0], model.biases[layer][0, 0] = w.detach(), b.detach()
     return costs
 
@@ -99,20 +100,21 @@ def test_a_step_subtracts_rate_times_the_gradient_of_the_mean_cost(name, own):
     x = torch.rand(3 if own else 1, 2, 4, 7, generator=generator, dtype=torch.float64) * 2 - 1
     y = torch.rand(3 if own else 1, 2, 4, 7, generator=generator, dtype=torch.float64)
     coder = pretraining.AutoEncoder(w, b, name, 4, RATE)
-    c = torch.zeros(3, 1, 7, dtype=torch.float64)
+    v, c = w.mT.clone(), torch.zeros(3, 1, 7, dtype=torch.float64)
     f = activations.get(name).function
-    for k in range(2):  # in the second, the decoder's biases are not 0 any more
-        values = [v.clone().requires_grad_() for v in (w, b, c)]
-        w_, b_, c_ = values
-        logits = f(x[:, k] @ w_ + b_) @ w_.mT + c_
+    for k in range(2):  # in the second, the decoder is not the transpose any more
+        values = [value.clone().requires_grad_() for value in (w, b, v, c)]
+        w_, b_, v_, c_ = values
+        logits = f(x[:, k] @ w_ + b_) @ v_ + c_
         each = binary_cross_entropy_with_logits(logits, y[:, k].expand(3, -1, -1), reduction="none")
         expected = each.sum(-1).mean(-1)
         assert_equal(coder.cost(x[:, k], y[:, k]), expected.detach())
         gradients = torch.autograd.grad(expected.sum(), values)
-        w, b, c = (v.detach() - RATE * g for v, g in zip(values, gradients, strict=True))
+        w, b, v, c = (p.detach() - RATE * g for p, g in zip(values, gradients, strict=True))
         coder.step(x[:, k], y[:, k])
         assert_equal(coder.weight, w)
         assert_equal(coder.bias, b)
+        assert_equal(coder.decoder, v)
         assert_equal(coder.output_bias, c)
 
 
