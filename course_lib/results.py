@@ -97,7 +97,7 @@ def _setting(stored, name):
 
 # ---------------------------------------------------------------- curves and runs
 def join(curves):
-    """Join curves of equal shape along the run axis, in the order given.
+    """Join curves, or what was joined of them, along the run axis, in the order given.
 
     Parameters
     ----------
@@ -107,8 +107,8 @@ def join(curves):
     -------
     storage.Stored
         Arrays without a run axis, such as ``update``, stand once; a network with fewer layers
-        than others has NaN in those that it lacks. ``config["runs"]`` lists the
-        curves' own ``config["run"]``; what else is in their configuration or provenance stands
+        than others has NaN in those that it lacks. ``config["runs"]`` lists
+        the curves' own ``config["run"]``; what else is in their configuration or provenance stands
         once where all agree, and else as a list.
 
     Raises
@@ -135,7 +135,7 @@ def join(curves):
             raise ValueError(f"the curves differ in the shape of {name!r} and cannot be joined")
         arrays[name] = np.concatenate(parts, axis=place)
     configs = [dict(curve.config) for curve in curves]
-    own = [config.pop("run") for config in configs]
+    own = [run for config in configs for run in config.pop("runs", None) or [config.pop("run")]]
     provenance = _together([curve.provenance for curve in curves])
     return storage.Stored(arrays, {"runs": own} | _together(configs), provenance, first.axes)
 

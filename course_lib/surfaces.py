@@ -162,13 +162,14 @@ def descend(draw, first, second, cost, rate, steps):
     return np.array(way), np.array(costs)
 
 
-def cost_surfaces(scale, checkpoint=None, progress=True):
+def cost_surfaces(scale, checkpoint=None, progress=True, first=0):
     """Measure how much of each cost surface is flat, draw by draw: Figure 5 and C11.
 
     Parameters
     ----------
     scale : Draws
     checkpoint : path, not used: it takes seconds
+    first : int, the number of the first draw
 
     Returns
     -------
@@ -184,7 +185,7 @@ def cost_surfaces(scale, checkpoint=None, progress=True):
     every = list(np.ndindex(shape))
     for place in tqdm(every, unit=" surfaces", disable=not progress, file=sys.stderr):
         sizes, cost = SIZES[place[0]], COSTS[place[1]]
-        examples = draw(sizes, place[2], scale.points)
+        examples = draw(sizes, first + place[2], scale.points)
         _, length = surface(examples, cost, scale.cells)
         half = surface(examples, cost, scale.cells // 2)
         share[place] = [flat(length, level).mean() for level in LEVELS]
@@ -202,7 +203,7 @@ def cost_surfaces(scale, checkpoint=None, progress=True):
         "weight": (centres(scale.cells // 2), ("first",)),
         "sizes": (np.array(["-".join(map(str, sizes)) for sizes in SIZES]), ("sizes",)),
         "cost": (np.array(COSTS), ("cost",)),
-        "network": (np.arange(scale.networks), ("network",)),
+        "network": (np.arange(first, first + scale.networks), ("network",)),
         "level": (np.array(LEVELS), ("level",)),
     }
     arrays, axes = ({name: pair[i] for name, pair in recorded.items()} for i in (0, 1))

@@ -44,7 +44,7 @@ class Networks:
         return self.networks * (self.width / 1000) ** 2.5
 
 
-def signal_at_initialisation(scale, checkpoint=None, progress=True):
+def signal_at_initialisation(scale, checkpoint=None, progress=True, first=0):
     """Measure the signal, forward and backward, in untrained networks: Figures 6 to 8, C13 to C15.
 
     Three activations, both schemes, 300 test images; gradients are of each image's cross-entropy.
@@ -53,6 +53,7 @@ def signal_at_initialisation(scale, checkpoint=None, progress=True):
     ----------
     scale : Networks
     checkpoint : path, optional; a stopped call goes on from files beside it
+    first : int, the seed of the first network
 
     Returns
     -------
@@ -67,7 +68,7 @@ def signal_at_initialisation(scale, checkpoint=None, progress=True):
         return signal(model, images, labels)
 
     fixed = {"input_square": (_mean_square(images), ("input",))}
-    return _at_initialisation(measure, SIGNAL_AXES, fixed, scale, checkpoint, progress)
+    return _at_initialisation(measure, SIGNAL_AXES, fixed, scale, checkpoint, progress, first=first)
 
 
 def signal_elsewhere(scale, checkpoint=None, progress=True, reencoded=False):
@@ -159,7 +160,7 @@ def signal(model, images, labels):
     }
 
 
-def jacobian_at_initialisation(scale, checkpoint=None, progress=True):
+def jacobian_at_initialisation(scale, checkpoint=None, progress=True, first=0):
     """Take the layers' Jacobians dz^l/dz^(l-1) of untrained networks apart: C16 and C28.
 
     Networks and axes are those of `signal_at_initialisation`, inputs the first ten of its images:
@@ -169,6 +170,7 @@ def jacobian_at_initialisation(scale, checkpoint=None, progress=True):
     ----------
     scale : Networks
     checkpoint : path, optional; a stopped call goes on from files beside it
+    first : int, the seed of the first network
 
     Returns
     -------
@@ -183,8 +185,10 @@ def jacobian_at_initialisation(scale, checkpoint=None, progress=True):
         return jacobians(model, images, scale.inputs)
 
     fixed = {"input_square": (_mean_square(images[: scale.inputs]), ("input",))}
-    fixed |= _first_spectra(_pair("tanh", scale.depth, scale.width, 0, torch.float64), images)
-    return _at_initialisation(measure, JACOBIAN_AXES, fixed, scale, checkpoint, progress)
+    fixed |= _first_spectra(_pair("tanh", scale.depth, scale.width, first, torch.float64), images)
+    return _at_initialisation(
+        measure, JACOBIAN_AXES, fixed, scale, checkpoint, progress, first=first
+    )
 
 
 JACOBIAN_AXES = {
@@ -260,18 +264,22 @@ def _pair(activation, depth, width, seed, dtype=torch.float32, ends=ENDS):
     )
 
 
-def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress, more=None, ends=ENDS):
+def _at_initialisation(
+    measure, axes, fixed, scale, checkpoint, progress, more=None, ends=ENDS, first=0
+):
     """Measure network after network, every activation under both schemes, and join them.
 
     `measure(model)` returns (scheme, ...) arrays, `axes` names what follows the scheme,
     `fixed` holds (array, axes) of what is the same for all networks, `more` joins the settings.
+    The networks have the seeds from `first` on.
     """
     settings = asdict(scale) | {"examples": EXAMPLES, "images_seed": EXAMPLES_SEED} | (more or {})
+    settings |= {"first": first} if first else {}
     axes = {name: ("activation", "scheme", "network", *last) for name, last in axes.items()}
     fixed = fixed | {
         "activation": (np.array(ACTIVATIONS), ("activation",)),
         "scheme": (np.array(SCHEMES), ("scheme",)),
-        "network": (np.arange(scale.networks), ("network",)),
+        "network": (np.arange(first, first + scale.networks), ("network",)),
         "layer": (np.arange(1, scale.depth + 1), ("layer",)),
         "matrix": (np.arange(scale.depth + 1), ("matrix",)),
     }
@@ -285,7 +293,8 @@ def _at_initialisation(measure, axes, fixed, scale, checkpoint, progress, more=N
         return training.History(arrays, axes, settings, storage.provenance())
 
     which = settings | {"arrays": list(axes), "code_version": storage.code_version()}
-    seeds = tqdm(range(scale.networks), unit=" networks", disable=not progress, file=sys.stderr)
+    numbers = range(first, first + scale.networks)
+    seeds = tqdm(numbers, unit=" networks", disable=not progress, file=sys.stderr)
     try:
         parts = [_kept(one_network, seed, which, checkpoint) for seed in seeds]
     except KeyboardInterrupt:

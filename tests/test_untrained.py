@@ -28,6 +28,14 @@ def test_the_signal_has_the_axes_it_names(signals):
     assert signals["matrix"].tolist() == [0, 1, 2] and signals["layer"].tolist() == [1, 2]
 
 
+def test_networks_can_be_counted_from_another_number(signals):
+    one = untrained.Networks(width=20, networks=1, depth=2, inputs=4)
+    third = untrained.signal_at_initialisation(one, progress=False, first=2)
+    assert third["network"].tolist() == [2] and third.config["first"] == 2
+    for name in untrained.SIGNAL_AXES:
+        assert np.array_equal(third[name][:, :, 0], signals[name][:, :, 2]), name
+
+
 def test_the_signal_is_that_of_the_networks_named(signals):
     images, labels = shapeset.sample(300, untrained.EXAMPLES_SEED)
     recorded = ("activation_mean", "activation_std", "back_propagated_std", "weight_gradient_std")
