@@ -235,7 +235,8 @@ def saturation(axes, update, std, high):
         look = {"fmt": style["marker"], "color": style["color"]}
         axes.errorbar(epochs[at], mean, reach, markersize=4, elinewidth=0.8, **look)
     axes.set(xlim=(0, epochs[-1]), ylim=(0, 1.05))
-    name_ends(axes, [(s["label"], std[-1, :, k].mean(), s["color"]) for k, s in enumerate(layers)])
+    ends = [(s["label"], std[-1, :, k].mean(), s["color"]) for k, s in enumerate(layers)]
+    name_ends(axes, ends, gap=0.085)
     return axes
 
 

@@ -168,9 +168,15 @@ def _together(history):
 
 
 def _two(history, found):
-    """Name softsign's and tanh's runs, whose rates may differ."""
-    softsign, tanh = (verdicts.setting(history, numbers) for numbers in found)
-    return softsign if softsign == tanh else f"Softsign: {softsign}; tanh: {tanh}"
+    """Name softsign's and tanh's runs, which have their own rates."""
+    (softsign, tanh), runs = (numbers[0] for numbers in found), results.runs(history)
+    if runs[softsign]["learning_rate"] == runs[tanh]["learning_rate"]:
+        return verdicts.setting(history, found[0])
+    return (
+        f"Depth {runs[tanh]['depth']}, width {runs[tanh]['width']}, softsign at rate "
+        f"{runs[softsign]['learning_rate']:g}, tanh at {runs[tanh]['learning_rate']:g}, "
+        f"{len(found[0])} seeds"
+    )
 
 
 def _no_sequence(history):

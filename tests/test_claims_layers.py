@@ -332,6 +332,15 @@ def test_claims_without_their_curves_are_left_out():
     assert verdicts_layers.layer_verdicts(history({SIGMOID4: ONLY4})) == {}
 
 
+def test_rates_that_differ_are_both_said():
+    both = history({TANH: SEQUENCE, SOFTSIGN: TOGETHER * 0.7})
+    for run in both.config["runs"][::2]:
+        run["learning_rate"] = 0.01
+    evidence = verdicts_layers.layer_verdicts(both)["C09"].evidence
+    start = "Depth 5, width 300, softsign at rate 0.03, tanh at 0.01, 5 seeds, layers 1 to 5: at"
+    assert evidence.startswith(start)
+
+
 def test_seeds_are_paired():
     """Only the seeds that both curves have; run r of one is compared with the same seed's."""
     both = history({TANH: SEQUENCE, SOFTSIGN: TOGETHER * 0.7})
