@@ -111,7 +111,7 @@ def _race(race, before):
             None,
             f"softsign less softsign N {_points(error['softsign'] - error['softsign N'])}, tanh "
             f"less tanh N {_points(error['tanh'] - error['tanh N'])}, "
-            f"p = {criteria_errors.p_value(t, tn):.4f} (in the paper 0.2 and 11.6)",
+            f"p = {criteria_errors.p_value(t, tn):.4f}",
         ),
         "C29": (place, *_speed(race)),
     }
@@ -323,5 +323,7 @@ def _per_cent(error):
 
 
 def _points(gap):
-    low, high = interval(100 * gap)
-    return f"{100 * gap.mean():.1f} points ({low:.1f} to {high:.1f})"
+    """Write the mean of (R,) differences of shares in points, with its 95 % interval."""
+    values = np.array([gap.mean(), *interval(gap)])
+    mean, low, high = np.round(100 * values, 1) + 0.0  # and no -0.0
+    return f"{mean:.1f} points ({low:.1f} to {high:.1f})"
