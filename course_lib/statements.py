@@ -108,7 +108,7 @@ CLAIMS = (
         "Strictly increasing over layers 1 to 4, last/first at least 3: (a) by t; (b) by h.",
         _ACTIVATIONS,
         why="All layers begin to rise together, when the cost leaves its first plateau, and rise "
-        "to different heights, the lower the higher. A fixed line turns heights into times.",
+        "to different heights, lower layers to larger ones. A fixed line turns heights into times.",
     ),
     Claim(
         "C09",
