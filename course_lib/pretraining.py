@@ -20,8 +20,8 @@ from course_lib import engine, processes, storage, training
 # .003, corruption 1/2: 71.1; at .01: 67.0, and the same with corruption .1; at .03: 69.2; at .1:
 # 73.1. 20,000 at .01: 65.7, at .03: 68.2; 50,000 at .01: 67.5. Rate .01 also leaves the least cost
 # in the first layer. With W itself, transposed, as the decoder ("tied weights", which Vincent et
-# al. leave open) most units of all layers saturate within 100 updates, and the best of four settings
-# had 71.0 after 20,000 updates of fine-tuning, where a network without pre-training had 71.1.
+# al. leave open) most units of all layers saturate within 100 updates; the best of four settings
+# had 71.0 % after 20,000 updates of fine-tuning, a network without pre-training 71.1.
 LEARNING_RATE = 0.01
 CORRUPTION = 0.25
 UPDATES = 20_000
