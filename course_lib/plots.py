@@ -173,6 +173,10 @@ def error_curves(axes, seen, curves):
             break
     axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.yaxis.set_minor_formatter(NullFormatter())
+    if seen[-1] < 30 * seen[0]:  # too short for powers of ten alone
+        ticks = [s * 10**k for k in range(9) for s in (1, 2, 5) if seen[0] <= s * 10**k <= seen[-1]]
+        axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
+    axes.xaxis.set_minor_formatter(NullFormatter())
     name_ends(axes, [(name, 100 * error[-1].mean(), colour) for name, error, colour, _ in curves])
     return axes
 
