@@ -14,6 +14,7 @@ from course_lib.statements import CLAIMS
 # the first result there is no verdict.
 SOURCES = (
     (verdicts_layers.layer_verdicts, ("fig11-100",)),
+    (verdicts_layers.gradient_verdicts, ("fig09", "fig11-100")),
     (verdicts_errors.race_verdicts, ("fig11-100",)),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
