@@ -43,9 +43,13 @@ def gradient_verdicts(fig09, *others):
     Parameters
     ----------
     fig09, others : storage.Stored or training.History
-        With `back_propagated_std` and `weight_gradient_std` (T, R, L + 1); the first decides.
+        With `back_propagated_std` and `weight_gradient_std` (T, R, L + 1); the first decides. For
+        C17 it is the first that was trained for `criteria.QUICK` updates: a shorter training can
+        say that the decay reverses within them, but not that it does not.
     """
-    return _judged({"C17": _reversal, "C18": _divergence}, (fig09, *others))
+    histories = [history for history in (fig09, *others) if history is not None]
+    long_first = sorted(histories, key=lambda history: history["update"][-1] < criteria.QUICK)
+    return _judged({"C17": _reversal}, long_first) | _judged({"C18": _divergence}, histories)
 
 
 def pretrained_saturation_verdicts(pretrained, *others):

@@ -384,6 +384,18 @@ def test_gradient_verdicts():
     assert {v.verdict for v in turned.values()} == {"not reproduced"}
 
 
+def test_c17_is_decided_where_training_was_long_enough():
+    """Width 1000 comes first, but for 20,000 updates: that says nothing of 100,000."""
+    even = [1] * 5, [1] * 5
+    reverses, decays = gradients(0.1, 1.5, 20_000), gradients(0.1, 0.9, 20_000)
+    short, whole = fig09(decays, decays, even, last=T // 5), fig09(reverses, decays, even, 300)
+    found = verdicts_layers.gradient_verdicts(short, whole)
+    assert found["C17"].verdict == "reproduced"
+    assert found["C17"].evidence.startswith("Depth 5, width 300")
+    assert found["C18"].evidence.startswith("Depth 5, width 1000")
+    assert verdicts_layers.gradient_verdicts(short)["C17"].verdict == "not reproduced"
+
+
 def test_c17_reversed_only_after_quick_is_partly():
     slow = fig09(gradients(0.1, 1.5, 20_000), gradients(1, 1, 0), ([1] * 5, [1] * 5), last=10 * T)
     assert verdicts_layers.gradient_verdicts(slow)["C17"].verdict == "partly"
