@@ -15,6 +15,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``jacobian``                                          Jacobians of layers, their singular values
 ``engine``                                            the same steps, many at a time, fast
 ``training``                                          one visible loop, and its ``History``
+``pretraining``                                       denoising auto-encoders, layer by layer
 ``jobs``                                              trainings as plain data, stacked into jobs
 ``sweeps``                                            jobs computed, resumable, here or on a cluster
 ``untrained``, ``surfaces``                           networks before training; Figure 5's costs

@@ -140,12 +140,16 @@ def pretrain_(
 
     Returns
     -------
-    History : ``reconstruction_cost`` (update, run, layer) over ``reconstruction_update``, in nats
-        an example, on some 300 that the layer has not learned from
+    History
+        ``reconstruction_cost`` (update, run, layer) over ``reconstruction_update``: nats an example,
+        on some 300 that the layer has not learned from.
 
     Raises
     ------
-    ValueError that names what does not fit; KeyboardInterrupt on Ctrl-C, after whole layers
+    ValueError
+        If an argument or a mini-batch does not fit; the message names it.
+    KeyboardInterrupt
+        On Ctrl-C; whole layers are in the model, and there is no checkpoint.
     """
     seeds = _checked(model, updates, learning_rate, corruption, seed, least, threads)
     shape = training.check_batch(model, *data.batch(0))
