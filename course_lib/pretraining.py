@@ -141,8 +141,8 @@ def pretrain_(
     Returns
     -------
     History
-        ``reconstruction_cost`` (update, run, layer) over ``reconstruction_update``: nats an example,
-        on some 300 that the layer has not learned from.
+        ``reconstruction_cost`` (update, run, layer) over ``reconstruction_update``: in nats,
+        the mean of some 300 examples that the layer has not learned from.
 
     Raises
     ------
