@@ -107,6 +107,14 @@ COUNTS = {
     "cifar10_reencoded": (40_000, 10_000, 10_000),
 }
 
+# What a plot or a table calls each data set.
+TITLES = {
+    "shapeset": "Shapeset-3x2",
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "cifar10_reencoded": "CIFAR-10, re-encoded",
+}
+
 # The paper names ten groups of ImageNet but not the classes inside them: these are our choice, of
 # folders of ILSVRC-2012 (WordNet numbers). Its 1,000 classes hold only two flowers, so the flower
 # group also names classes of the full ImageNet.

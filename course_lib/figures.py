@@ -19,8 +19,9 @@ from course_lib import (
     verdicts,
     verdicts_layers,
 )
+from course_lib.datasets import TITLES
 from course_lib.experiments import Curve
-from course_lib.verdicts_errors import PAPER, TITLES
+from course_lib.verdicts_errors import PAPER
 
 
 class Shown(NamedTuple):

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from course_lib import criteria, results, untrained, verdicts
+from course_lib import criteria, datasets, results, untrained, verdicts
 
 CLAIMS = ("C01", "C13", "C14", "C15")
 
@@ -29,14 +29,15 @@ def elsewhere_verdicts(signal, sigmoid, elsewhere, sigmoid_elsewhere):
     here = verdicts.sigmoid_verdicts(sigmoid) | verdicts.signal_verdicts(signal)
     recurs, said = {}, []
     for data in elsewhere["data"].tolist():
+        name = datasets.TITLES[data]
         numbers = results.which(sigmoid_elsewhere, data=data)
         there = verdicts.signal_verdicts(untrained.one_set(elsewhere, data))
         there["C01"] = driven_to_zero(sigmoid_elsewhere, numbers)
         for claim in CLAIMS:
-            recurs[f"{claim}, {data}"] = (there[claim].verdict == here[claim].verdict,)
-        words = (f"{name} {there[name].verdict} ({there[name].evidence})" for name in CLAIMS)
-        said.append(f"{data}: {'; '.join(words)}")
-    own = ", ".join(f"{name} {here[name].verdict}" for name in CLAIMS)
+            recurs[f"{claim}, {name}"] = (there[claim].verdict == here[claim].verdict,)
+        words = (f"{claim} {there[claim].verdict} ({there[claim].evidence})" for claim in CLAIMS)
+        said.append(f"{name}: {'; '.join(words)}")
+    own = ", ".join(f"{claim} {here[claim].verdict}" for claim in CLAIMS)
     whole = np.concatenate(list(recurs.values()))
     found = verdicts.judged({"whole": whole}, f"Shapeset: {own}. {'. '.join(said)}.")
     return {"C31": replace(found, parts=recurs, seeds=len(numbers))}

@@ -7,6 +7,7 @@ is written beside it. R runs are seeds, I test images, T recorded steps; errors 
 import numpy as np
 
 from course_lib import criteria_errors, results
+from course_lib.datasets import TITLES
 from course_lib.verdicts import interval, judged, setting, span
 
 TANH = {"activation": "tanh", "scheme": "standard", "depth": 5}
@@ -246,14 +247,6 @@ def other_sets_verdicts(fig12, fig11_100):
     said.append(f"Shapeset, {fig11_100['test_update'][-1]:,} updates: {_points(gap)}")
     whole = np.all(answers, 0) & (len(sets) == 2)
     return {"C22": judged({"whole": whole}, f"{_place(fig12)}. {'. '.join(said)}")}
-
-
-TITLES = {
-    "shapeset": "Shapeset-3x2",
-    "mnist": "MNIST",
-    "cifar10": "CIFAR-10",
-    "cifar10_reencoded": "CIFAR-10, re-encoded",
-}
 
 
 # ---------------------------------------------------------------- C26

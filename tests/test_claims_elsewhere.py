@@ -68,14 +68,14 @@ def test_all_eight_verdicts_recur():
     assert found.verdict == "reproduced" and found.seeds == 5 and not found.provisional
     assert len(found.parts) == 8 and all(same == (True,) for same in found.parts.values())
     assert "Shapeset: C01 reproduced, C13 reproduced" in found.evidence
-    assert "cifar10_reencoded: C01 reproduced (Depth 4, width 100" in found.evidence
+    assert "CIFAR-10, re-encoded: C01 reproduced (Depth 4, width 100" in found.evidence
 
 
 @pytest.mark.parametrize(
     ("standard", "tops", "differ", "verdict"),
     [
-        (("holds", "shrinks"), (FALLS, FALLS), ["C13, mnist"], "partly"),
-        (("shrinks", "shrinks"), (FALLS, STAYS), ["C01, cifar10_reencoded"], "partly"),
+        (("holds", "shrinks"), (FALLS, FALLS), ["C13, MNIST"], "partly"),
+        (("shrinks", "shrinks"), (FALLS, STAYS), ["C01, CIFAR-10, re-encoded"], "partly"),
         (("holds", "holds"), (STAYS, STAYS), 4, "not reproduced"),
     ],
 )
