@@ -15,7 +15,8 @@ from course_lib.statements import CLAIMS
 SOURCES = (
     (verdicts_layers.layer_verdicts, ("fig11-100",)),
     (verdicts_layers.gradient_verdicts, ("fig09", "fig11-100")),
-    (verdicts_errors.race_verdicts, ("fig11-100",)),
+    (verdicts_layers.pretrained_saturation_verdicts, ("pretrained",)),
+    (verdicts_errors.race_verdicts, ("fig11-100", "fig11", "pretrained", "pretrained-300")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
