@@ -430,3 +430,15 @@ def test_three_seeds_are_shown_as_provisional():
 def test_every_lesson_that_a_claim_names_exists():
     lessons = {claim.lesson for claim in claims.CLAIMS} - {""}
     assert lessons <= {path.stem for path in (ROOT / "lessons").glob("*.md")}
+
+
+def test_what_did_not_hold_is_explained_and_the_table_says_where_it_comes_from():
+    for claim, verdict in claims.ledger():
+        row = claims.table([(claim, verdict)])
+        if verdict.verdict in ("partly", "not reproduced"):
+            assert claim.why and "<em>Why?</em>" in row, claim.id
+        else:
+            assert "<em>Why?</em>" not in row, claim.id
+        assert bool(verdict.source) == (verdict.verdict != "not measured yet"), claim.id
+        assert all(f"<code>{name}</code>" in row for name in verdict.source)
+        assert not claim.paper or ("In the paper: " in row) == bool(verdict.evidence), claim.id
