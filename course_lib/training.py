@@ -322,9 +322,10 @@ def check_batch(model, images, labels):
 
 
 def draw(data, start, stop, shape, stopped=None):
-    """Return mini-batches `start` to `stop`, fewer if Ctrl-C comes: (K, *shape), (K, [R,] B).
+    """Return mini-batches `start` to `stop`, fewer if Ctrl-C comes.
 
-    ValueError if one has not the shape of the first.
+    Images (K, B, n_0) or (K, R, B, n_0), labels (K, B) or (K, R, B). ValueError if one has not the
+    shape of the first.
     """
     if hasattr(data, "batches"):
         return data.batches(start, stop)
