@@ -56,6 +56,9 @@ def _shipped(name):
 
 
 # ---------------------------------------------------------------- showing the ledger
+FOLDED = 220  # characters from which the numbers behind a verdict are folded
+
+
 def scoreboard(entries, page="claims.html"):
     """Return HTML that counts the verdicts and links one chip per claim to the ledger's page.
 
@@ -116,17 +119,12 @@ def _row(claim, verdict, lessons):
     if len(verdict.parts) > 1 and claim.id != "C31":
         parts = (f"({name}) in {sum(yes)}" for name, yes in verdict.parts.items())
         found += f"<br>Holds {', '.join(parts)} of {verdict.seeds} seeds."
-    if verdict.evidence:
-        found += f"<br>{html.escape(verdict.evidence.rstrip('.'))}."
-    if claim.paper and verdict.evidence:
-        found += f"<br>In the paper: {html.escape(claim.paper)}."
     if claim.why and verdict.verdict in ("partly", "not reproduced"):
         found += f"<br><em>Why?</em> {html.escape(claim.why)}"
-    places = [f"<code>{name}</code>" for name in verdict.source]
+    if verdict.evidence:
+        found += _numbers(claim, verdict)
     if claim.lesson:
-        places.append(f'<a href="{lessons}/{claim.lesson}.html">lesson {claim.lesson[:2]}</a>')
-    if places:
-        found += f'<br><span class="claim-source">From {", ".join(places)}.</span>'
+        found += f'<br><a href="{lessons}/{claim.lesson}.html">Lesson {claim.lesson[:2]}</a>'
     return (
         f'<tr role="row" id="{claim.id.lower()}">'
         f'<th role="rowheader" scope="row"><span class="claim-id">{claim.id}</span> '
@@ -134,3 +132,15 @@ def _row(claim, verdict, lessons):
         f'<span class="claim-statement">{html.escape(claim.statement)}</span></th>'
         f'<td role="cell">{html.escape(claim.criterion)}</td><td role="cell">{found}</td></tr>'
     )
+
+
+def _numbers(claim, verdict):
+    """Return what was measured, folded where it is long, and the results that it comes from."""
+    said = f"{html.escape(verdict.evidence.rstrip('.'))}."
+    if claim.paper:
+        said += f" In the paper: {html.escape(claim.paper)}."
+    if verdict.source:
+        said += f" From {', '.join(f'<code>{name}</code>' for name in verdict.source)}."
+    if len(verdict.evidence) < FOLDED:
+        return f"<br>{said}"
+    return f'<details class="numbers"><summary>The numbers of {claim.id}</summary>{said}</details>'
