@@ -16,6 +16,7 @@ SOURCES = (
     (verdicts_layers.layer_verdicts, ("fig11-100",)),
     (verdicts_layers.gradient_verdicts, ("fig09", "fig11-100")),
     (verdicts_layers.pretrained_saturation_verdicts, ("pretrained",)),
+    (verdicts_errors.cost_verdicts, ("costs", "fig11-100")),
     (verdicts_errors.race_verdicts, ("fig11-100", "fig11", "pretrained", "pretrained-300")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
