@@ -121,16 +121,6 @@ SIGMOID_QUANTITIES = (
     "logit_weight_rms",
     "logit_bias_rms",
 )
-INSIDE = (
-    "activation_mean",
-    "activation_percentiles",
-    "activation_std",
-    "activation_saturated",
-    "back_propagated_std",
-    "weight_gradient_std",
-    "cost",
-    "error",
-)
 BESIDE_JACOBIANS = (
     "activation_std",
     "activation_saturated",
@@ -139,6 +129,7 @@ BESIDE_JACOBIANS = (
     "cost",
     "error",
 )
+INSIDE = ("activation_mean", "activation_percentiles", *BESIDE_JACOBIANS)
 BINS = tuple(round(-1 + 0.1 * k, 1) for k in range(21))  # of .1, from -1 to 1
 
 
