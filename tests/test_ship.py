@@ -1,4 +1,4 @@
-"""Curves among the shipped results: the same numbers in single precision, with their search."""
+"""Curves among the shipped results: the same numbers to five figures, with their search."""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +38,7 @@ def test_what_is_shipped_is_what_was_made(joined, tmp_path, monkeypatch):
     left_out = whole.arrays.keys() - shipped.arrays.keys()
     assert left_out == {"train_update", "train_cost"}
     for name in shipped.arrays:
-        assert shipped[name].dtype != np.float64, name
+        assert shipped[name].dtype != np.float64 or shipped[name].size < 4 * ship.SHORT, name
         axes = list(shipped.axes[name])
         own = whole[name].take(order, axes.index("run")) if "run" in axes else whole[name]
         assert np.array_equal(shipped[name], ship.small(own)), name
@@ -53,6 +53,26 @@ def test_the_search_goes_along(joined, tmp_path, monkeypatch):
     for run, found in zip(results.runs(shipped), results.searched(shipped), strict=True):
         own = {t["learning_rate"]: t["error"] for t in tried if t["scheme"] == run["scheme"]}
         assert found == own and min(found, key=found.get) == run["learning_rate"]
+
+
+def test_a_result_without_curves_is_one_file(joined, tmp_path, monkeypatch):
+    (path,) = ship.ship(joined, "alone.npz", tmp_path)
+    monkeypatch.setattr(results, "FOLDER", tmp_path)
+    whole, shipped = ship.storage.load(joined), results.load("alone")
+    assert path == tmp_path / "alone.npz" and path.stat().st_size < joined.stat().st_size
+    assert shipped.config == whole.config and shipped.provenance == whole.provenance
+    assert np.array_equal(shipped["activation_std"], ship.small(whole["activation_std"]))
+
+
+def test_numbers_keep_five_figures():
+    given = np.concatenate([10.0 ** np.arange(-30, 30, 0.5) * np.pi, [-1 / 3, 0, np.inf, np.nan]])
+    kept = ship.small(given)
+    assert kept.dtype == np.float32
+    np.testing.assert_allclose(kept, given, rtol=2.0**-ship.BITS)
+    assert np.array_equal(ship.small(kept), kept, equal_nan=True), "rounding twice changes nothing"
+    assert not np.array_equal(kept, given.astype(np.float32), equal_nan=True)
+    for other in (np.arange(70_000), np.array([True] * 200), np.array([0.05, 0.1])):
+        assert ship.small(other) is other
 
 
 def test_what_was_not_searched_says_so():

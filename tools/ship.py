@@ -3,9 +3,13 @@
     python -m tools.ship hard-to-train/fig11-workstation-100.npz fig11-100
 
 takes the joined file that `hard-to-train reproduce` wrote, finds each of its curves in ``curves``
-beside it, leaves out the cost of each hundred mini-batches, rounds what is left to single
-precision, adds the validation error of each rate that was tried, and writes the folder of that
-name in ``course_lib/shipped``, one file a network.
+beside it, leaves out the cost of each hundred mini-batches, rounds what is left to five figures,
+adds the validation error of each rate that was tried, and writes the folder of that name in
+``course_lib/shipped``, one file a network.
+
+    python -m tools.ship hard-to-train/cost_surfaces-workstation.npz cost_surfaces.npz
+
+does the same with a result that has no curves, as one file.
 """
 
 import pathlib
@@ -17,15 +21,20 @@ from course_lib import results, storage
 from course_lib.jobs import Run, Watch
 
 LEFT_OUT = ("train_update", "train_cost")
+BITS = 16  # significant ones are kept: a relative error of 1.5e-5 at most
+SHORT = 100
 
 
 def ship(joined, name, folder=results.FOLDER):
-    """Write the curves of a joined result to ``folder/name``; return their paths.
+    """Write the curves of a joined result to ``folder/name``, or all of it to a file ``name``.
 
-    FileNotFoundError where a curve is missing, ValueError where two files could be meant.
+    Return the paths. FileNotFoundError where a curve is missing, ValueError where two files could
+    be meant.
     """
     joined, written = pathlib.Path(joined), []
     whole = storage.load(joined)
+    if name.endswith(".npz"):
+        return [_save(whole, pathlib.Path(folder) / name, whole.config)]
     for wanted in results.runs(whole):
         run = as_run(wanted)
         found = sorted((joined.parent / "curves").glob(f"{run.name}-*.npz"))
@@ -35,14 +44,17 @@ def ship(joined, name, folder=results.FOLDER):
         if len(found) > 1:
             raise ValueError(f"{len(found)} files could be {run.name}: remove the older ones")
         curve = storage.load(found[0])
-        arrays = {key: small(value) for key, value in curve.arrays.items() if key not in LEFT_OUT}
-        axes = {key: list(curve.axes[key]) for key in arrays}
-        config = curve.config | {"search": rates(whole, run)}
         to = pathlib.Path(folder) / name / found[0].name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        storage.save(to, arrays, config, curve.provenance, axes)
-        written.append(to)
+        written.append(_save(curve, to, curve.config | {"search": rates(whole, run)}))
     return written
+
+
+def _save(stored, path, config):
+    arrays = {key: small(value) for key, value in stored.arrays.items() if key not in LEFT_OUT}
+    axes = {key: list(stored.axes[key]) for key in arrays}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.save(path, arrays, config, stored.provenance, axes)
+    return path
 
 
 def as_run(config):
@@ -60,8 +72,14 @@ def rates(whole, run):
 
 
 def small(array):
-    """Return double precision as single."""
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+    """Return real numbers as `float32` with `BITS` significant bits: zeros at the end pack well.
+
+    Short arrays, such as the levels that were asked for, stay as they are.
+    """
+    if array.dtype.kind != "f" or array.size < SHORT:
+        return array
+    mantissa, exponent = np.frexp(array.astype(np.float64))
+    return np.ldexp(np.round(np.ldexp(mantissa, BITS)), exponent - BITS).astype(np.float32)
 
 
 if __name__ == "__main__":
