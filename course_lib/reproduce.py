@@ -153,6 +153,7 @@ def run(
         measure, size = experiment.measure, experiment.scales[scale]
         history = measure(size, checkpoint=kept, progress=progress, **more)
         history.config = {"experiment": name, "scale": scale} | history.config
+        history.provenance["command"] = command(name, scale, reencoded=bool(more))
         return history
     device = resolve(device, executor is not None)
     parts = experiments.trainings(name, scale, reencoded)
@@ -170,7 +171,14 @@ def run(
     joined = results.join(curves)
     search = [curve.config["run"] | {"error": _validation(curve)} for curve in tried]
     config = {"experiment": name, "scale": scale, "search": search} | joined.config
-    return training.History(joined.arrays, joined.axes, config, joined.provenance)
+    made = joined.provenance | {"command": command(name, scale, seeds, reencoded)}
+    return training.History(joined.arrays, joined.axes, config, made)
+
+
+def command(name, scale, seeds=None, reencoded=False):
+    """Return the line that makes a result again: results keep it in their provenance."""
+    line = f"hard-to-train reproduce {name} --scale {scale}"
+    return line + (f" --seeds {seeds}" if seeds else "") + (" --reencoded" if reencoded else "")
 
 
 def _validation(curve):

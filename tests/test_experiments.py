@@ -192,6 +192,11 @@ def test_a_shipped_result_is_what_its_experiment_makes(name):
     """Its configuration is that of the workstation scale, and it says where it comes from."""
     source, scale = experiments.of_result(name)
     experiment, stored = experiments.find(source, scale), results.load(name)
+    elsewhere = reencoded(results.runs(stored)) or "cifar10_reencoded" in stored.config.get(
+        "data", ()
+    )
+    again = reproduce.command(source, scale, reencoded=elsewhere)
+    assert stored.provenance["command"] == again and f"`{again}`" in made_again()
     if isinstance(experiment, experiments.Untrained):
         assert dataclasses.asdict(experiment.scales[scale]).items() <= stored.config.items()
     else:
@@ -205,6 +210,10 @@ def test_a_shipped_result_is_what_its_experiment_makes(name):
         )
     assert {"code_version", "torch", "processor", "threads", "date"} <= stored.provenance.keys()
     assert sum(path.stat().st_size for path in results.files(name)) < 1_000_000
+
+
+def made_again():
+    return (results.FOLDER / "README.md").read_text(encoding="utf-8")
 
 
 def reencoded(runs):

@@ -33,8 +33,9 @@ def ship(joined, name, folder=results.FOLDER):
     """
     joined, written = pathlib.Path(joined), []
     whole = storage.load(joined)
+    made = {"command": whole.provenance["command"]}
     if name.endswith(".npz"):
-        return [_save(whole, pathlib.Path(folder) / name, whole.config)]
+        return [save(whole, pathlib.Path(folder) / name, whole.config, made)]
     for wanted in results.runs(whole):
         run = as_run(wanted)
         found = sorted((joined.parent / "curves").glob(f"{run.name}-*.npz"))
@@ -45,15 +46,16 @@ def ship(joined, name, folder=results.FOLDER):
             raise ValueError(f"{len(found)} files could be {run.name}: remove the older ones")
         curve = storage.load(found[0])
         to = pathlib.Path(folder) / name / found[0].name
-        written.append(_save(curve, to, curve.config | {"search": rates(whole, run)}))
+        written.append(save(curve, to, curve.config | {"search": rates(whole, run)}, made))
     return written
 
 
-def _save(stored, path, config):
+def save(stored, path, config, made):
+    """Write a result, smaller; ``made`` joins its provenance. Return the path."""
     arrays = {key: small(value) for key, value in stored.arrays.items() if key not in LEFT_OUT}
     axes = {key: list(stored.axes[key]) for key in arrays}
     path.parent.mkdir(parents=True, exist_ok=True)
-    storage.save(path, arrays, config, stored.provenance, axes)
+    storage.save(path, arrays, config, stored.provenance | made, axes)
     return path
 
 
