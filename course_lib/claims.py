@@ -13,11 +13,11 @@ from course_lib.statements import CLAIMS
 # How verdicts are made: a function, and the names of the shipped results that it takes. Without
 # the first result there is no verdict.
 SOURCES = (
-    (verdicts_layers.layer_verdicts, ("fig11-100",)),
-    (verdicts_layers.gradient_verdicts, ("fig09", "fig11-100")),
+    (verdicts_layers.layer_verdicts, ("fig11", "fig11-100")),
+    (verdicts_layers.gradient_verdicts, ("fig09", "fig11", "fig11-100")),
     (verdicts_layers.pretrained_saturation_verdicts, ("pretrained",)),
     (verdicts_errors.cost_verdicts, ("costs", "fig11-100")),
-    (verdicts_errors.race_verdicts, ("fig11-100", "fig11", "pretrained", "pretrained-300")),
+    (verdicts_errors.race_verdicts, ("fig11", "fig11-100", "pretrained-300", "pretrained")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
