@@ -25,8 +25,11 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``verdicts_layers``, ``verdicts_errors``              the same, of layers in training, of errors
 ``verdicts_elsewhere``                                the same, on other data
 ``experiments``                                       one entry per figure
-``reproduce``, ``figures``                            an experiment run; its figure and table
+``reproduce``                                         an experiment run
+``figures_before``                                    drawings: networks before training
+``figures_layers``, ``figures_errors``                the same, of layers in training, of errors
 ``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
+``figures``                                           each experiment's figure and table
 ====================================================  ==============================================
 """
 

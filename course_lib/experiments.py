@@ -14,7 +14,7 @@ same stream: common random numbers, a paired comparison.
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
-from course_lib import pretraining, surfaces, sweeps, untrained
+from course_lib import pretraining, results, surfaces, sweeps, untrained
 
 # Seeds of examples to measure on; training streams use small seeds.
 MONITORED, MONITORED_SEED = untrained.EXAMPLES, untrained.EXAMPLES_SEED
@@ -562,6 +562,15 @@ def trainings(name, scale, reencoded=False):
         for curve in curves
     )
     return [(replace(experiment, curves=curves), size)]
+
+
+def curves(history):
+    """Return the runs of each curve that did not diverge: dict, `Curve` to list of numbers."""
+    found = {}
+    for number, run in enumerate(results.runs(history)):
+        if history["diverged"][number] < 0:
+            found.setdefault(Curve.of(run), []).append(number)
+    return found
 
 
 def _seeds(own, count):

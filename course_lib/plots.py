@@ -46,6 +46,12 @@ def figure(rows=1, columns=1, height=3.0, **options):
     return fig, axes
 
 
+def row(count, height=3.0, **options):
+    """Return a styled figure of `count` panels side by side, and the list of their Axes."""
+    fig, axes = figure(1, count, height, squeeze=False, **options)
+    return fig, list(axes[0])
+
+
 def svg(fig, alt):
     """Return a figure as one inline ``<svg role="img">`` whose accessible name is `alt`.
 

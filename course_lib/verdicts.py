@@ -116,8 +116,7 @@ def sigmoid_verdicts(depth4, depth5=None, frozen=None):
         ),
         "C02": judged(
             criteria.others_above_half(mean),
-            f"{where}: layers 1 to {len(others)} at {', '.join(f'{m:.2f}' for m in others)} "
-            "(mean over seeds)",
+            f"{where}: layers 1 to {len(others)} at {listed(others)} (mean over seeds)",
         ),
         "C03": judged(
             criteria.plateau_and_escape(update, top),
@@ -184,6 +183,11 @@ def when(updates):
 def number(value):
     """Write a number with two digits, or as whole from 100 up."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def listed(values, digits=2):
+    """Write numbers with so many decimals, one after the other."""
+    return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
 def setting(history, numbers=None):

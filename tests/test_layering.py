@@ -22,7 +22,9 @@ LAYERS = [
     {"jobs", "pretraining", "second_order", "baselines", "criteria", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
     {"experiments", "verdicts_layers", "verdicts_errors", "verdicts_elsewhere"},
-    {"reproduce", "figures", "claims", "report", "checks"},
+    {"reproduce", "claims", "report", "checks"}
+    | {"figures_before", "figures_layers", "figures_errors"},
+    {"figures"},
     {"widgets", "classroom", "__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from course_lib import figures, plots, verdicts_errors
+from course_lib import figures_errors, plots, verdicts_errors
 from course_lib.storage import Stored
 
 FINAL = {"shapeset": 0.6, "mnist": 0.02, "cifar10_reencoded": 0.55}
@@ -45,7 +45,7 @@ def texts(axes):
 
 
 def test_curves_have_the_names_and_the_order_of_figure_11():
-    found = figures.racers(before(), race())
+    found = figures_errors.racers(before(), race())
     assert [racer.name for racer in found] == [
         "Sigmoid depth 5",
         "Sigmoid depth 4",
@@ -60,7 +60,7 @@ def test_curves_have_the_names_and_the_order_of_figure_11():
 
 def test_names_tell_curves_apart():
     def names(*kinds, **more):
-        return [racer.name for racer in figures.racers(planted(kinds, **more))]
+        return [racer.name for racer in figures_errors.racers(planted(kinds, **more))]
 
     sigmoid, tanh = verdicts_errors.SIGMOID, verdicts_errors.TANH
     assert names(*verdicts_errors.FIVE)[0] == "Sigmoid"
@@ -73,7 +73,7 @@ def test_names_tell_curves_apart():
 
 
 def test_errors_are_drawn_against_the_examples_seen():
-    fig, alt = figures.errors(race(), before(updates=2_000))
+    fig, alt = figures_errors.errors(race(), before(updates=2_000))
     (axes,) = fig.axes
     assert "Pre-training" in texts(axes) and "Sigmoid depth 4" in texts(axes)
     line = next(line for line in axes.lines if line.get_label() == "Tanh N")
@@ -85,14 +85,14 @@ def test_errors_are_drawn_against_the_examples_seen():
 
 
 def test_each_data_set_has_its_panel():
-    fig, alt = figures.errors(planted(verdicts_errors.FIVE, ("cifar10_reencoded", "mnist")))
+    fig, alt = figures_errors.errors(planted(verdicts_errors.FIVE, ("cifar10_reencoded", "mnist")))
     assert [axes.get_title() for axes in fig.axes] == ["MNIST", "CIFAR-10, re-encoded"]
     assert all("Sigmoid" in texts(axes) for axes in fig.axes) and "re-encoded, width 300" in alt
 
 
 def test_table_1_stands_beside_the_papers_cell_by_cell():
     elsewhere = planted(verdicts_errors.FIVE, ("mnist", "cifar10_reencoded"))
-    html = figures.paper_table(race(), elsewhere)
+    html = figures_errors.paper_table(race(), elsewhere)
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in html.split("<tr>")[2:]]
     assert [row[0] for row in rows] == ["Softsign", "Softsign N", "Tanh", "Tanh N", "Sigmoid"]
     assert [row[2::2] for row in rows] == [
@@ -104,16 +104,16 @@ def test_table_1_stands_beside_the_papers_cell_by_cell():
     ]
     assert rows[3][1] == "<strong>60.00</strong><br>59.78 to 60.22<br>rate 0.03"
     assert "Shapeset-3x2 width 300, 3,000 updates, 3 seeds; MNIST" in html
-    assert "pre" not in figures.paper_table(race(), before()).lower()
+    assert "pre" not in figures_errors.paper_table(race(), before()).lower()
 
 
 def test_a_missing_cell_is_empty():
-    html = figures.paper_table(planted([verdicts_errors.TANH]))
+    html = figures_errors.paper_table(planted([verdicts_errors.TANH]))
     assert html.count("<td></td><td></td>") == 4 and html.count("<strong>") == 1
 
 
 def test_final_errors_say_the_papers_where_it_has_one():
-    _, alt = figures.final_errors(race(), before())
+    _, alt = figures_errors.final_errors(race(), before())
     assert "Tanh N on Shapeset-3x2 60.0 % (paper 15.6), Pre-training on Shapeset-3x2 60.0 %." in alt
     assert "Sigmoid depth 4 on Shapeset-3x2 57.6 %, Tanh" in alt
 
@@ -121,6 +121,6 @@ def test_final_errors_say_the_papers_where_it_has_one():
 def test_depths_of_several_results_stand_in_one_figure():
     tanh = verdicts_errors.TANH
     shallow = planted([tanh | {"depth": depth} for depth in (1, 2)])
-    fig, alt = figures.by_depth(shallow, planted([tanh]))
+    fig, alt = figures_errors.by_depth(shallow, planted([tanh]))
     assert "Tanh 60.0 % at depth 1, 59.4 % at depth 2, 60.0 % at depth 5" in alt
     assert len(fig.axes[0].containers) == 1
