@@ -143,39 +143,47 @@ def error_table(*histories):
 
 
 def paper_table(*histories):
-    """Return Table 1 as HTML: ours beside the paper's, cell by cell, with the scale of ours.
+    """Return Table 1 as HTML: ours above the paper's, cell by cell, the scale of ours in its row.
 
     Each of our cells has the mean over seeds, its 95 % interval and the rate that validation chose.
     """
-    found = [racer for racer in racers(*histories) if racer.paper]
-    sets = _by_data(found)
-    cells = {(r.curve.activation, r.curve.scheme, r.curve.data): r for r in found}
-    scales = [
-        f"{TITLES[data]} width {first.run['width']}, {first.run['updates']:,} updates, "
-        f"{len(first.numbers)} seeds"
-        for data, (first, *_) in sets.items()
-    ]
-    head = "".join(f'<th scope="col">{TITLES[d]}</th><th scope="col">paper</th>' for d in sets)
-    body = ""
-    for activation, scheme in PAPER:
-        row = [_cells(cells.get((activation, scheme, data))) for data in sets]
-        name = _name(Curve(activation, scheme), [])
-        body += f'<tr><th scope="row">{name}</th>{"".join(row)}</tr>'
+    rows = []
+    for data, found in _by_data([r for r in racers(*histories) if r.paper]).items():
+        rows.append(f'<tr><th scope="rowgroup" colspan="{1 + len(PAPER)}">{TITLES[data]}</th></tr>')
+        for width in sorted({racer.run["width"] for racer in found}):
+            own = {_kind(racer): racer for racer in found if racer.run["width"] == width}
+            first = next(iter(own.values()))
+            updates, seeds = first.run["updates"], len(first.numbers)
+            scale = f"width {width}, {updates:,} updates, {seeds} seeds"
+            rows.append(_row(scale, [_cell(own.get(kind)) for kind in PAPER]))
+        paper = {_kind(racer): f"{racer.paper:.2f}" for racer in found}
+        rows.append(_row("the paper, width 1000", [paper.get(kind, "") for kind in PAPER]))
+    names = (_name(Curve(*kind), []) for kind in PAPER)
+    head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
-        '<table class="table error-table"><caption>Test error in %, five hidden layers: mean over '
-        f"seeds, 95 % interval, chosen rate. Here: {'; '.join(scales)}. Paper: width 1000."
-        f"</caption><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
+        '<div class="pst-scrollable-table-container"><table class="table error-table">'
+        "<caption>Test error in %, five hidden layers. Ours: mean over seeds, 95 % interval over "
+        f"seeds, and the chosen rate.</caption><thead><tr><th></th>{head}</tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _cells(racer):
+def _kind(racer):
+    return racer.curve.activation, racer.curve.scheme
+
+
+def _row(head, cells):
+    return f'<tr><th scope="row">{head}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>'
+
+
+def _cell(racer):
     if racer is None:
-        return "<td></td><td></td>"
+        return ""
     error = 100 * racer.final
     low, high = interval(error)
     return (
-        f"<td><strong>{error.mean():.2f}</strong><br>{low:.2f} to {high:.2f}<br>"
-        f"rate {racer.run['learning_rate']:g}</td><td>{racer.paper:.2f}</td>"
+        f"<strong>{error.mean():.2f}</strong><br>{low:.2f} to {high:.2f}<br>"
+        f"rate {racer.run['learning_rate']:g}"
     )
 
 

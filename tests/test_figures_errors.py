@@ -90,26 +90,43 @@ def test_each_data_set_has_its_panel():
     assert all("Sigmoid" in texts(axes) for axes in fig.axes) and "re-encoded, width 300" in alt
 
 
-def test_table_1_stands_beside_the_papers_cell_by_cell():
+def cells(html):
+    """Return the cells of each row of an HTML table, without the row of names."""
+    rows = html.split("<tr>")[2:]
+    return [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in rows]
+
+
+def test_table_1_stands_above_the_papers_cell_by_cell():
     elsewhere = planted(verdicts_errors.FIVE, ("mnist", "cifar10_reencoded"))
     html = figures_errors.paper_table(race(), elsewhere)
-    rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in html.split("<tr>")[2:]]
-    assert [row[0] for row in rows] == ["Softsign", "Softsign N", "Tanh", "Tanh N", "Sigmoid"]
-    assert [row[2::2] for row in rows] == [
-        ["16.27", "1.64", "55.78"],
-        ["16.06", "1.72", "53.80"],
-        ["27.15", "1.76", "55.90"],
-        ["15.60", "1.64", "52.92"],
-        ["82.61", "2.21", "57.28"],
+    names = re.findall(r'<th scope="col">(.*?)</th>', html)
+    assert names == ["Softsign", "Softsign N", "Tanh", "Tanh N", "Sigmoid"]
+    rows = cells(html)
+    assert [row[0] for row in rows[::3]] == ["Shapeset-3x2", "MNIST", "CIFAR-10, re-encoded"]
+    assert rows[2::3] == [
+        ["the paper, width 1000", "16.27", "16.06", "27.15", "15.60", "82.61"],
+        ["the paper, width 1000", "1.64", "1.72", "1.76", "1.64", "2.21"],
+        ["the paper, width 1000", "55.78", "53.80", "55.90", "52.92", "57.28"],
     ]
-    assert rows[3][1] == "<strong>60.00</strong><br>59.78 to 60.22<br>rate 0.03"
-    assert "Shapeset-3x2 width 300, 3,000 updates, 3 seeds; MNIST" in html
+    assert rows[1][0] == "width 300, 3,000 updates, 3 seeds"
+    assert rows[1][4] == "<strong>60.00</strong><br>59.78 to 60.22<br>rate 0.03"
     assert "pre" not in figures_errors.paper_table(race(), before()).lower()
 
 
+def test_widths_have_rows_of_their_own_in_table_1():
+    wide = planted([verdicts_errors.TANH], width=1000, updates=9_000)
+    rows = cells(figures_errors.paper_table(wide, race()))
+    assert [row[0] for row in rows[1:]] == [
+        "width 300, 3,000 updates, 3 seeds",
+        "width 1000, 9,000 updates, 3 seeds",
+        "the paper, width 1000",
+    ]
+
+
 def test_a_missing_cell_is_empty():
-    html = figures_errors.paper_table(planted([verdicts_errors.TANH]))
-    assert html.count("<td></td><td></td>") == 4 and html.count("<strong>") == 1
+    _, ours, paper = cells(figures_errors.paper_table(planted([verdicts_errors.TANH])))
+    assert [bool(cell) for cell in ours] == [True, False, False, True, False, False]
+    assert paper[1:] == ["", "", "27.15", "", ""]
 
 
 def test_final_errors_say_the_papers_where_it_has_one():
