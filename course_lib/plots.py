@@ -20,6 +20,7 @@ from matplotlib.ticker import NullFormatter
 
 STYLE = pathlib.Path(__file__).with_name("style.mplstyle")
 INK = "#123456"  # stands for the page's text colour until `svg` replaces it
+NAME = 8  # points: the names beside the ends of lines
 EPOCH = 20_000  # updates: the unit of the paper's x-axes in Figures 2, 3, 9 and 10
 
 COLOURS = {
@@ -187,33 +188,43 @@ def error_curves(axes, seen, curves):
     return axes
 
 
-def name_ends(axes, ends, gap=0.058):
-    """Write names beside the right ends of lines, `gap` of the height apart or more.
+def name_ends(axes, ends):
+    """Write names beside the right ends of lines, moved only as far as keeps them apart.
 
     Parameters
     ----------
     ends : list of (name, value at the end, colour); the limits of `axes` are final
     """
-    ends = sorted(ends, key=lambda end: end[1])
-    values = np.array([[axes.get_xlim()[1], value] for _, value, _ in ends])
+    values = [[axes.get_xlim()[1], value] for _, value, _ in ends]
     places = (axes.transScale + axes.transLimits).transform(values)[:, 1]
-    rank = gap * np.arange(len(ends))
-    # Up from the lowest as far as it takes, then down from the top as far as it takes.
-    heights = np.maximum.accumulate(places - rank) + rank
-    heights = np.minimum(heights, 1 - rank[::-1])
+    points = axes.get_window_extent().height * 72 / axes.figure.dpi
+    heights = _apart(places, 1.3 * NAME / points)
     for (name, _, colour), place, height in zip(ends, places, heights, strict=True):
         axes.annotate(
             name,
             xy=(1, place),
-            xytext=(1.07, height),
+            xytext=(1.05, height),
             xycoords="axes fraction",
             textcoords="axes fraction",
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.7, "relpos": (0, 0.5)},
             color=colour,
-            fontsize=8,
+            fontsize=NAME,
             va="center",
             annotation_clip=False,
         )
+
+
+def _apart(places, gap):
+    """Move places (L,) as little as it takes to lie `gap` apart and in [0, 1]; order stays."""
+    order = np.argsort(places, kind="stable")
+    steps = gap * np.arange(len(places))
+    sunk = places[order] - steps
+    up = np.maximum.accumulate(sunk)
+    down = np.minimum.accumulate(sunk[::-1])[::-1]
+    moved = np.empty(len(places))
+    # Both keep the gap, so their mean does.
+    moved[order] = np.clip((up + down) / 2, 0, max(1 - gap * (len(places) - 1), 0)) + steps
+    return moved
 
 
 def layer_lines(axes, x, values, markers=8):
@@ -246,7 +257,7 @@ def saturation(axes, update, std, high):
         axes.errorbar(epochs[at], mean, reach, markersize=4, elinewidth=0.8, **look)
     axes.set(xlim=(0, epochs[-1]), ylim=(0, 1.05))
     ends = [(s["label"], std[-1, :, k].mean(), s["color"]) for k, s in enumerate(layers)]
-    name_ends(axes, ends, gap=0.085)
+    name_ends(axes, ends)
     return axes
 
 
@@ -293,38 +304,9 @@ def layers_from_start(panels, update, values):
                     place = (epochs * EPOCH, 1.01), axes.get_xaxis_transform()
                     axes.text(*place[0], name, transform=place[1], ha="center", fontsize=8)
     for axes, own in zip(panels, values, strict=True):  # now that the limits are known
-        _name_ends(axes, update[-1], own[-1].mean(0))
+        ends = [(layer_style(k), value) for k, value in enumerate(own[-1].mean(0)) if value > 0]
+        name_ends(axes, [(style["label"], value, style["color"]) for style, value in ends])
     return panels
-
-
-def _name_ends(axes, x, ends):
-    """Name the layers beside the ends (L,) of their lines, no two names on one another."""
-    low, high = np.log(axes.get_ylim())
-    shown = np.flatnonzero(ends > 0)
-    places = (np.log(ends[shown]) - low) / (high - low)
-    room = 9 * axes.figure.dpi / 72 / axes.get_window_extent().height  # a line of this text
-    for layer, place in zip(shown, _apart(places, 1.15 * room), strict=True):
-        axes.annotate(
-            f"layer {layer + 1}",
-            (x, ends[layer]),
-            (1.025, place),
-            textcoords="axes fraction",
-            va="center",
-            fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": layer_style(layer)["color"], "shrinkA": 1},
-        )
-
-
-def _apart(places, gap):
-    """Move places (L,) as little as it takes for no two to be closer than `gap`; order stays."""
-    order = np.argsort(places, kind="stable")
-    steps = gap * np.arange(len(places))
-    sunk = places[order] - steps
-    up = np.maximum.accumulate(sunk)
-    down = np.minimum.accumulate(sunk[::-1])[::-1]
-    moved = np.empty(len(places))
-    moved[order] = (up + down) / 2 + steps  # both keep the gap, so their mean does
-    return moved
 
 
 def layer_style(layer):

@@ -264,6 +264,9 @@ def test_names_move_only_where_they_must():
     moved = plots._apart(places, 0.1)
     assert moved == pytest.approx([0.46, 0.1, 0.56, 0.9])
     assert plots._apart(np.array([0.3]), 0.1).tolist() == [0.3]
+    # Where they would leave the panel they are moved back into it, still apart.
+    assert plots._apart(np.array([0.97, 0.99, 0.5]), 0.1) == pytest.approx([0.9, 1, 0.5])
+    assert plots._apart(np.array([0.01, 0.0]), 0.1) == pytest.approx([0.1, 0])
 
 
 def test_saturation_draws_stds_as_lines_and_percentiles_as_markers():
@@ -369,7 +372,7 @@ def test_error_curves_are_logarithmic_per_cents_named_at_their_ends():
     assert axes.get_xscale() == axes.get_yscale() == "log"
     assert axes.get_xlim() == pytest.approx((10, 1_000))
     np.testing.assert_allclose([line.get_ydata()[-1] for line in axes.lines], [70, 40])
-    assert [text.get_text() for text in axes.texts] == ["curve 1", "curve 0"]
+    assert [text.get_text() for text in axes.texts] == ["curve 0", "curve 1"]
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["40", "50", "60", "70", "80"]
     low, high = axes.get_ylim()
     assert low < 39.5 and high > 80.5
@@ -381,11 +384,21 @@ def test_error_curves_are_logarithmic_per_cents_named_at_their_ends():
 def test_names_keep_apart_in_the_order_of_the_curves_and_inside(ends):
     _, axes = plots.figure()
     plots.error_curves(axes, np.array([1, 2, 3, 4, 5]), curves(*ends))
-    heights = [text.xyann[1] for text in axes.texts]
-    assert np.diff(heights).min() > 0.0579 and 0 <= heights[0] and heights[-1] <= 1
     by_name = {text.get_text(): text.xyann[1] for text in axes.texts}
     order = sorted(range(len(ends)), key=lambda k: ends[k])
     assert [f"curve {k}" for k in order] == sorted(by_name, key=by_name.get)
+    heights = sorted(by_name.values())
+    assert np.diff(heights).min() > 0.058 and 0 <= heights[0] and heights[-1] <= 1
     # A name that no other one crowds stands at the height of its curve.
     if len(ends) == 2:
-        np.testing.assert_allclose(heights, [text.xy[1] for text in axes.texts])
+        for text in axes.texts:
+            assert text.xyann[1] == pytest.approx(text.xy[1])
+
+
+def test_a_name_has_the_colour_of_its_line_and_points_to_its_end():
+    _, axes = plots.figure()
+    axes.set(xlim=(1, 5), ylim=(0, 10))
+    plots.name_ends(axes, [("upper", 7.5, "#c8521c"), ("lower", 2.5, "#2374b8")])
+    upper, lower = axes.texts
+    assert (upper.xy, lower.xy) == ((1, 0.75), (1, 0.25))
+    assert (upper.get_color(), lower.get_color()) == ("#c8521c", "#2374b8")
