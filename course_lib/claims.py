@@ -18,6 +18,7 @@ SOURCES = (
     (verdicts_layers.pretrained_saturation_verdicts, ("pretrained",)),
     (verdicts_errors.cost_verdicts, ("costs", "fig11-100")),
     (verdicts_errors.race_verdicts, ("fig11", "fig11-100", "pretrained-300", "pretrained")),
+    (verdicts_errors.other_sets_verdicts, ("fig12", "fig11-100")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
