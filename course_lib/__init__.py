@@ -20,16 +20,18 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``sweeps``                                            jobs computed, resumable, here or on a cluster
 ``untrained``, ``surfaces``                           networks before training; Figure 5's costs
 ``criteria``                                          one function per claim: what would count
+``criteria_before``                                   the same, of networks before training
 ``criteria_layers``, ``criteria_errors``              the same, of layers in training, of errors
 ``verdicts``                                          what was found of each claim
+``verdicts_before``                                   the same, of networks before training
 ``verdicts_layers``, ``verdicts_errors``              the same, of layers in training, of errors
-``verdicts_elsewhere``                                the same, on other data
 ``experiments``                                       one entry per figure
+``verdicts_elsewhere``                                what was found on other data
 ``reproduce``                                         an experiment run
 ``figures_before``                                    drawings: networks before training
 ``figures_layers``, ``figures_errors``                the same, of layers in training, of errors
-``claims``, ``report``, ``checks``                    the ledger; a check-up; checks of answers
-``figures``                                           each experiment's figure and table
+``report``, ``checks``                                a check-up; checks of answers
+``figures``, ``claims``                               each experiment's figure and table; the ledger
 ====================================================  ==============================================
 """
 

@@ -7,7 +7,14 @@ and its like what the shipped results say.
 import html
 from dataclasses import replace
 
-from course_lib import results, verdicts, verdicts_elsewhere, verdicts_errors, verdicts_layers
+from course_lib import (
+    results,
+    verdicts,
+    verdicts_before,
+    verdicts_elsewhere,
+    verdicts_errors,
+    verdicts_layers,
+)
 from course_lib.statements import CLAIMS
 
 # How verdicts are made: a function, and the names of the shipped results that it takes. Without
@@ -20,9 +27,9 @@ SOURCES = (
     (verdicts_errors.race_verdicts, ("fig11", "fig11-100", "pretrained-300", "pretrained")),
     (verdicts_errors.other_sets_verdicts, ("fig12", "fig11-100")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
-    (verdicts.signal_verdicts, ("signal_at_initialisation",)),
-    (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
-    (verdicts.surface_verdicts, ("cost_surfaces",)),
+    (verdicts_before.signal_verdicts, ("signal_at_initialisation",)),
+    (verdicts_before.jacobian_verdicts, ("jacobian_at_initialisation",)),
+    (verdicts_before.surface_verdicts, ("cost_surfaces",)),
     (
         verdicts_elsewhere.elsewhere_verdicts,
         ("signal_at_initialisation", "fig02", "signal_elsewhere", "sigmoid_elsewhere"),

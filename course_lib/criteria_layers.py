@@ -11,7 +11,7 @@ settled before the runs they judge were looked at:
 
 import numpy as np
 
-from course_lib import criteria
+from course_lib import criteria, criteria_before
 
 LEVEL = 0.5  # a std of activations that counts as saturated; see `level`
 LEVEL_NORMALIZED = 0.7
@@ -282,7 +282,7 @@ def gradients_diverge(standard, normalized):
     dict of (R,) bool: "a" M at least 3, and layer 1's larger than the top hidden layer's;
         "b" normalized: M at most half of that
     """
-    ratio, other = map(criteria.largest_to_smallest, (standard, normalized))
+    ratio, other = map(criteria_before.largest_to_smallest, (standard, normalized))
     standard = np.asarray(standard, dtype=float)
     return {
         "a": (ratio >= 3) & (standard[:, 0] > standard[:, -1]),

@@ -8,6 +8,7 @@ Runs that diverged are left out of both.
 import numpy as np
 
 from course_lib import criteria, criteria_layers, experiments, plots, results, verdicts_layers
+from course_lib.criteria_before import largest_to_smallest
 from course_lib.verdicts import listed
 
 
@@ -189,7 +190,7 @@ def gradients(history):
     said = []
     for axes, (curve, numbers), own in zip(panels, found.items(), values, strict=True):
         axes.set(title=_title(history, curve, numbers), ylabel="std of dC/dW")
-        first, last = (criteria.largest_to_smallest(own[place]) for place in (0, -1))
+        first, last = (largest_to_smallest(own[place]) for place in (0, -1))
         layers = ", ".join(f"{value:.1e}" for value in own[-1].mean(0))
         said.append(
             f"{curve.label}, {len(numbers)} seeds: the largest layer's over the smallest's is "

@@ -1,18 +1,18 @@
 """Verdicts: what recorded results say about the claims, by the ledger's rule, with the numbers.
 
-`criteria` has each criterion as a function that answers yes or no for every seed; `decide` turns
-the answers into a verdict. T are recorded steps, R runs (one per seed), L hidden layers.
+`criteria` and its like have each criterion as a function that answers yes or no for every seed;
+`decide` turns the answers into a verdict, and what follows it writes numbers down. Here are also
+the verdicts of the sigmoid's story, C01 to C06; other modules have the others. T are recorded
+steps, R runs (one per seed), L hidden layers.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from course_lib import criteria, results, surfaces
+from course_lib import criteria, results
 
 SEEDS = 5  # what a verdict on a training asks for; with fewer it is provisional
-NETWORKS = 20  # what one on networks at initialisation asks for
-DRAWS = 20  # and one on cost surfaces
 
 # Verdict: the words shown, and the style-sheet class.
 VERDICTS = {
@@ -83,6 +83,66 @@ def judged(parts, evidence, limit=None, asked=SEEDS):
     seeds = len(next(iter(parts.values())))
     answers = {name: tuple(bool(yes) for yes in part) for name, part in parts.items()}
     return Verdict(decide(parts, limit), evidence, seeds, answers, asked)
+
+
+# ---------------------------------------------------------------- numbers in words
+def span(values):
+    """Write the smallest and the largest of the values over seeds; say how many have none."""
+    values = np.asarray(values, dtype=float)
+    known = values[np.isfinite(values)]
+    if known.size == 0:
+        return "never"
+    low, high = (number(value) for value in (known.min(), known.max()))
+    text = low if low == high else f"{low} to {high}"
+    missing = values.size - known.size
+    return f"{text} ({missing} of {values.size} never)" if missing else text
+
+
+def when(updates):
+    """Write at which updates (R,) something happened, the first and the last over seeds."""
+    text = span(updates)
+    return text if text == "never" else f"at update {text}"
+
+
+def number(value):
+    """Write a number with two digits, or as whole from 100 up."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
+
+
+def listed(values, digits=2):
+    """Write numbers with so many decimals, one after the other."""
+    return ", ".join(f"{value:.{digits}f}" for value in values)
+
+
+def setting(history, numbers=None):
+    """Name depth, width, rate and seeds of recorded trainings: of all runs, or of those numbered.
+
+    Parameters
+    ----------
+    history : training.History or storage.Stored;  numbers : sequence of int, as `results.which`
+    """
+    runs = results.runs(history)
+    runs = runs if numbers is None else [runs[number] for number in numbers]
+    depths, widths, rates = (
+        ", ".join(f"{value:g}" for value in sorted({run[name] for run in runs}))
+        for name in ("depth", "width", "learning_rate")
+    )
+    seeds = len({run["seed"] for run in runs})
+    return f"Depth {depths}, width {widths}, rate {rates}, {seeds} seeds"
+
+
+def interval(values):
+    """Return the 95 % interval of the mean of (R,) values by Student's t, R at least 5.
+
+    Of 3 values it is a tenth too short; of one there is none, NaN.
+    """
+    freedom = len(values) - 1
+    if freedom < 1:
+        return np.nan, np.nan
+    z = 1.959964  # and the first terms of t's expansion in 1/freedom: within 2 % from R = 5 on
+    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
+    half = t * np.std(values, ddof=1) / np.sqrt(len(values))
+    return np.mean(values) - half, np.mean(values) + half
 
 
 # ---------------------------------------------------------------- the sigmoid's story
@@ -160,201 +220,3 @@ def value_at(update, values, times):
     """Each run's value (T, R) at its own time (R,), interpolated; NaN beyond the recording."""
     columns = zip(values.T, times, strict=True)
     return np.array([np.interp(t, update, run, right=np.nan) for run, t in columns])
-
-
-def span(values):
-    """Write the smallest and the largest of the values over seeds; say how many have none."""
-    values = np.asarray(values, dtype=float)
-    known = values[np.isfinite(values)]
-    if known.size == 0:
-        return "never"
-    low, high = (number(value) for value in (known.min(), known.max()))
-    text = low if low == high else f"{low} to {high}"
-    missing = values.size - known.size
-    return f"{text} ({missing} of {values.size} never)" if missing else text
-
-
-def when(updates):
-    """Write at which updates (R,) something happened, the first and the last over seeds."""
-    text = span(updates)
-    return text if text == "never" else f"at update {text}"
-
-
-def number(value):
-    """Write a number with two digits, or as whole from 100 up."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.2g}"
-
-
-def listed(values, digits=2):
-    """Write numbers with so many decimals, one after the other."""
-    return ", ".join(f"{value:.{digits}f}" for value in values)
-
-
-def setting(history, numbers=None):
-    """Name depth, width, rate and seeds of recorded trainings: of all runs, or of those numbered.
-
-    Parameters
-    ----------
-    history : training.History or storage.Stored;  numbers : sequence of int, as `results.which`
-    """
-    runs = results.runs(history)
-    runs = runs if numbers is None else [runs[number] for number in numbers]
-    depths, widths, rates = (
-        ", ".join(f"{value:g}" for value in sorted({run[name] for run in runs}))
-        for name in ("depth", "width", "learning_rate")
-    )
-    seeds = len({run["seed"] for run in runs})
-    return f"Depth {depths}, width {widths}, rate {rates}, {seeds} seeds"
-
-
-# ---------------------------------------------------------------- at initialisation
-def signal_verdicts(signal):
-    """Judge C13 to C15 on tanh networks at initialisation.
-
-    Parameters
-    ----------
-    signal : training.History, as `untrained.signal_at_initialisation` makes it
-
-    Returns
-    -------
-    dict, claim id to `Verdict`
-    """
-    sd = _schemes(signal, "activation_std")
-    back = [values[:, :-1] for values in _schemes(signal, "back_propagated_std")]
-    gradient = [values[:, :-1] for values in _schemes(signal, "weight_gradient_std")]
-    where = _networks(signal, sd)
-    return {
-        "C13": judged(
-            criteria.activations_hold(*sd),
-            f"{where}: sd5/sd1 is {_both(v[:, -1] / v[:, 0] for v in sd)}",
-            limit=_all(criteria.activations_hold(*sd, least=0.5)),
-            asked=NETWORKS,
-        ),
-        "C14": judged(
-            criteria.gradients_hold(*back),
-            f"{where}: layer 1/layer 5 is {_both(v[:, 0] / v[:, -1] for v in back)}",
-            limit=_all(criteria.gradients_hold(*back, factor=2)),
-            asked=NETWORKS,
-        ),
-        "C15": judged(
-            {"whole": criteria.weight_gradients_equal(*gradient)},
-            f"{where}: largest/smallest is "
-            f"{_both(criteria.largest_to_smallest(v) for v in gradient)}",
-            limit=criteria.weight_gradients_equal(*gradient, factor=2),
-            asked=NETWORKS,
-        ),
-    }
-
-
-def jacobian_verdicts(jacobian):
-    """Judge C16 and C28 on the Jacobians of tanh networks at initialisation.
-
-    Parameters
-    ----------
-    jacobian : training.History, as `untrained.jacobian_at_initialisation` makes it
-
-    Returns
-    -------
-    dict, claim id to `Verdict`
-    """
-    mean = _schemes(jacobian, "all_mean")
-    volume = _schemes(jacobian, "all_geometric_mean")
-    variance = _schemes(jacobian, "variance_ratio")
-    where = _networks(jacobian, mean)
-    same = [criteria.one_number(*parts) for parts in zip(mean, volume, variance, strict=True)]
-    return {
-        "C16": judged(
-            {"whole": criteria.mean_singular_values(*mean)},
-            f"{where}: the average over layers is {_both(v.mean(1) for v in mean)}",
-            asked=NETWORKS,
-        ),
-        "C28": judged(
-            {"whole": np.logical_and(*same)},
-            f"{where}, averages over layers: mean {_both(v.mean(1) for v in mean)}; geometric "
-            f"mean {_both(v.mean(1) for v in volume)}; variance ratio "
-            f"{_both(v.mean(1) for v in variance)}",
-            asked=NETWORKS,
-        ),
-    }
-
-
-# ---------------------------------------------------------------- cost surfaces
-def surface_verdicts(history):
-    """Judge C11 on the cost surfaces of small networks.
-
-    Parameters
-    ----------
-    history : training.History, as `surfaces.cost_surfaces` makes it
-
-    Returns
-    -------
-    dict, claim id to `Verdict`
-    """
-    level = np.flatnonzero(history["level"] == surfaces.PLATEAU)[0]
-    costs, sizes = history["cost"].tolist(), history["sizes"].tolist()
-    at = [costs.index(cost) for cost in ("cross_entropy", "quadratic")]
-    shares = {
-        name: [history["share"][place, cost, :, level] for cost in at]
-        for place, name in enumerate(sizes)
-    }
-    small, points = shares.pop("1-1-1"), history.config["points"]
-    beside = ", ".join(
-        f"{name} {_percent(one)} and {_percent(other)}" for name, (one, other) in shares.items()
-    )
-    return {
-        "C11": judged(
-            {"whole": criteria.plateaus(*small)},
-            f"1-1-1 network, {points} examples, {len(small[0])} draws: {_percent(small[0])} of the "
-            f"area with the cross-entropy, {_percent(small[1])} with the quadratic cost, "
-            f"{span(small[1] / small[0])} times as much (larger networks: {beside})",
-            asked=DRAWS,
-        )
-    }
-
-
-def _percent(shares):
-    """Write the mean of shares in per cent, with its 95 % interval."""
-    low, high = interval(100 * shares)
-    return f"{100 * np.mean(shares):.1f} % ({low:.1f} to {high:.1f})"
-
-
-def _schemes(history, name):
-    """Return tanh's (R, ...) arrays, standard and normalized, of as many networks as asked for."""
-    tanh = history["activation"].tolist().index("tanh")
-    schemes = history["scheme"].tolist()
-    at = [schemes.index(scheme) for scheme in ("standard", "normalized")]
-    return [np.asarray(history[name][tanh, s, :NETWORKS], dtype=float) for s in at]
-
-
-def _all(parts):
-    return np.all(list(parts.values()), axis=0)
-
-
-def _networks(history, values):
-    networks, depth = values[0].shape
-    return f"Width {history.config['width']}, depth {depth}, {networks} networks"
-
-
-def _both(pair):
-    """Write the mean over networks of each scheme, with its 95 % interval."""
-    standard, normalized = (_interval(values) for values in pair)
-    return f"{standard} standard, {normalized} normalized"
-
-
-def _interval(values):
-    low, high = interval(values)
-    return f"{np.mean(values):.3f} ({low:.3f} to {high:.3f})"
-
-
-def interval(values):
-    """Return the 95 % interval of the mean of (R,) values by Student's t, R at least 5.
-
-    Of 3 values it is a tenth too short; of one there is none, NaN.
-    """
-    freedom = len(values) - 1
-    if freedom < 1:
-        return np.nan, np.nan
-    z = 1.959964  # and the first terms of t's expansion in 1/freedom: within 2 % from R = 5 on
-    t = z + (z**3 + z) / (4 * freedom) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * freedom**2)
-    half = t * np.std(values, ddof=1) / np.sqrt(len(values))
-    return np.mean(values) - half, np.mean(values) + half

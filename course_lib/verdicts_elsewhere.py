@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from course_lib import criteria, datasets, results, untrained, verdicts
+from course_lib import criteria, datasets, results, untrained, verdicts, verdicts_before
 
 CLAIMS = ("C01", "C13", "C14", "C15")
 
@@ -26,12 +26,12 @@ def elsewhere_verdicts(signal, sigmoid, elsewhere, sigmoid_elsewhere):
     """
     if any(result is None for result in (sigmoid, elsewhere, sigmoid_elsewhere)):
         return {}
-    here = verdicts.sigmoid_verdicts(sigmoid) | verdicts.signal_verdicts(signal)
+    here = verdicts.sigmoid_verdicts(sigmoid) | verdicts_before.signal_verdicts(signal)
     recurs, said = {}, []
     for data in elsewhere["data"].tolist():
         name = datasets.TITLES[data]
         numbers = results.which(sigmoid_elsewhere, data=data)
-        there = verdicts.signal_verdicts(untrained.one_set(elsewhere, data))
+        there = verdicts_before.signal_verdicts(untrained.one_set(elsewhere, data))
         there["C01"] = driven_to_zero(sigmoid_elsewhere, numbers)
         for claim in CLAIMS:
             recurs[f"{claim}, {name}"] = (there[claim].verdict == here[claim].verdict,)

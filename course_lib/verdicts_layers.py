@@ -8,6 +8,7 @@ import numpy as np
 
 from course_lib import criteria, results, verdicts
 from course_lib import criteria_layers as layers
+from course_lib.criteria_before import largest_to_smallest
 
 TANH = {"activation": "tanh", "scheme": "standard", "depth": 5}
 SOFTSIGN = TANH | {"activation": "softsign"}
@@ -288,8 +289,8 @@ def _divergence(history):
     ends = [_of(history, "weight_gradient_std", numbers)[-1] for numbers in found]
     first = [_of(history, "weight_gradient_std", numbers)[0] for numbers in found]
     said = [
-        f"{name} {_mean(criteria.largest_to_smallest(end))} (before training "
-        f"{np.mean(criteria.largest_to_smallest(start)):.2f}), layer 1/layer 5 "
+        f"{name} {_mean(largest_to_smallest(end))} (before training "
+        f"{np.mean(largest_to_smallest(start)):.2f}), layer 1/layer 5 "
         f"{_mean(end[:, 0] / end[:, -1])}"
         for name, start, end in zip(("standard", "normalized"), first, ends, strict=True)
     ]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from course_lib import untrained, verdicts, verdicts_elsewhere
+from course_lib import untrained, verdicts_before, verdicts_elsewhere
 from course_lib.training import History
 
 UPDATE = np.array([0, 100, 1_000, 50_000, 100_000])
@@ -99,4 +99,4 @@ def test_one_set_is_what_was_measured_there():
         one = untrained.one_set(both, name)
         assert (one["activation_std"] == both["activation_std"][place]).all()
         assert one.config["data"] == name and "data" not in one
-    assert verdicts.signal_verdicts(one)["C13"].verdict == "reproduced"
+    assert verdicts_before.signal_verdicts(one)["C13"].verdict == "reproduced"

@@ -10,7 +10,15 @@ import warnings
 
 import pytest
 
-from course_lib import claims, experiments, reproduce, results, verdicts, verdicts_layers
+from course_lib import (
+    claims,
+    experiments,
+    reproduce,
+    results,
+    verdicts,
+    verdicts_before,
+    verdicts_layers,
+)
 
 HELD_OUT = (901, 902, 903)
 
@@ -22,9 +30,9 @@ def without_depth5(depth4, frozen):
 # A judge of the ledger's, and what it takes, made at lesson scale: one result or several joined.
 JUDGED = (
     (without_depth5, ("fig02",), ("sigmoid_depth4_frozen",)),
-    (verdicts.signal_verdicts, ("signal_at_initialisation",)),
-    (verdicts.jacobian_verdicts, ("jacobian_at_initialisation",)),
-    (verdicts.surface_verdicts, ("cost_surfaces",)),
+    (verdicts_before.signal_verdicts, ("signal_at_initialisation",)),
+    (verdicts_before.jacobian_verdicts, ("jacobian_at_initialisation",)),
+    (verdicts_before.surface_verdicts, ("cost_surfaces",)),
     (verdicts_layers.layer_verdicts, ("fig03", "fig10")),
 )
 

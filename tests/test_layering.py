@@ -19,12 +19,12 @@ LAYERS = [
     {"backprop"},
     {"instruments", "jacobian", "engine"},
     {"training"},
-    {"jobs", "pretraining", "second_order", "baselines", "criteria", "surfaces"},
+    {"jobs", "pretraining", "second_order", "baselines", "criteria", "criteria_before", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
-    {"experiments", "verdicts_layers", "verdicts_errors", "verdicts_elsewhere"},
-    {"reproduce", "claims", "report", "checks"}
+    {"experiments", "verdicts_before", "verdicts_layers", "verdicts_errors"},
+    {"reproduce", "report", "checks", "verdicts_elsewhere"}
     | {"figures_before", "figures_layers", "figures_errors"},
-    {"figures"},
+    {"figures", "claims"},
     {"widgets", "classroom", "__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import backprop, claims, criteria, models, results, surfaces, verdicts
+from course_lib import backprop, claims, criteria_before, models, results, surfaces, verdicts_before
 from course_lib.training import History
 
 COSTS = list(backprop.COSTS)
@@ -152,15 +152,15 @@ def test_what_is_recorded_is_what_the_surfaces_are():
 
 # ---------------------------------------------------------------- C11
 def test_c11_compares_draw_by_draw():
-    found = criteria.plateaus([0.1, 0.1, 0.1, 0.0, 0.0], [0.2, 0.19, 0.5, 0.1, 0.0])
+    found = criteria_before.plateaus([0.1, 0.1, 0.1, 0.0, 0.0], [0.2, 0.19, 0.5, 0.1, 0.0])
     assert found.tolist() == [True, False, True, True, False]
-    assert criteria.plateaus([0.1], [0.25], factor=3).tolist() == [False]
+    assert criteria_before.plateaus([0.1], [0.25], factor=3).tolist() == [False]
 
 
 @pytest.mark.parametrize("shares", [[[0.1]], [1.1], [-0.1], [np.nan]])
 def test_c11_needs_shares(shares):
     with pytest.raises(ValueError, match="shares of an area"):
-        criteria.plateaus(shares, [0.5])
+        criteria_before.plateaus(shares, [0.5])
 
 
 def recorded(cross_entropy, quadratic, draws=20):
@@ -178,7 +178,7 @@ def recorded(cross_entropy, quadratic, draws=20):
 
 
 def test_c11_of_surfaces_as_the_paper_says():
-    verdict = verdicts.surface_verdicts(recorded(0.1, 0.4))["C11"]
+    verdict = verdicts_before.surface_verdicts(recorded(0.1, 0.4))["C11"]
     assert verdict.verdict == "reproduced" and verdict.seeds == 20 and not verdict.provisional
     assert verdict.evidence == (
         "1-1-1 network, 100 examples, 20 draws: 10.0 % (10.0 to 10.0) of the area with the "
@@ -189,9 +189,9 @@ def test_c11_of_surfaces_as_the_paper_says():
 
 def test_c11_in_some_draws_and_in_none():
     some = np.where(np.arange(20) < 15, 0.4, 0.1)
-    assert verdicts.surface_verdicts(recorded(0.1, some))["C11"].verdict == "partly"
-    assert verdicts.surface_verdicts(recorded(0.1, 0.15))["C11"].verdict == "not reproduced"
-    assert verdicts.surface_verdicts(recorded(0.1, 0.4, draws=5))["C11"].provisional
+    assert verdicts_before.surface_verdicts(recorded(0.1, some))["C11"].verdict == "partly"
+    assert verdicts_before.surface_verdicts(recorded(0.1, 0.15))["C11"].verdict == "not reproduced"
+    assert verdicts_before.surface_verdicts(recorded(0.1, 0.4, draws=5))["C11"].provisional
 
 
 # ---------------------------------------------------------------- what is shipped
@@ -205,7 +205,7 @@ def test_c11_as_it_is_shipped():
     for name in ("share", "share_coarse"):
         one, other = stored[name][small, at]
         for level in range(len(stored["level"])):
-            assert criteria.plateaus(one[:, level], other[:, level]).all()
+            assert criteria_before.plateaus(one[:, level], other[:, level]).all()
     fine, coarse = (stored[name][small, ..., 2].mean(1) for name in ("share", "share_coarse"))
     assert stored["level"][2] == 0.05 and (abs(coarse / fine - 1) < 0.03).all()
 
