@@ -505,11 +505,9 @@ def search(name, scale="lesson", reencoded=False):
     for experiment, size in trainings(name, scale, reencoded):
         if experiment.every_rate or len(size.rates) == 1:
             continue
-        curves = (experiment.rate_of,) if experiment.rate_of else experiment.curves
         watches = (_at_end("validation", size.updates),)
-        found += [
-            _run(curve, size, rate, SEARCH_SEED, watches) for curve in curves for rate in size.rates
-        ]
+        for curve in (experiment.rate_of,) if experiment.rate_of else experiment.curves:
+            found += [_run(curve, size, rate, SEARCH_SEED, watches) for rate in size.rates]
     return found
 
 
@@ -550,18 +548,12 @@ def trainings(name, scale, reencoded=False):
         return [pair for part in experiment.parts for pair in trainings(part, scale, reencoded)]
     if isinstance(experiment, Untrained):
         return []
-    size = experiment.scales[scale]
-    curves = experiment.curves
-    if reencoded:
-        curves = tuple(
-            replace(curve, data="cifar10_reencoded") if curve.data == "cifar10" else curve
-            for curve in curves
-        )
-    curves = tuple(
-        replace(curve, pretraining=size.pretraining) if curve.pretraining else curve
-        for curve in curves
-    )
-    return [(replace(experiment, curves=curves), size)]
+    size, kinds = experiment.scales[scale], []
+    for curve in experiment.curves:
+        data = "cifar10_reencoded" if reencoded and curve.data == "cifar10" else curve.data
+        before = size.pretraining if curve.pretraining else 0
+        kinds.append(replace(curve, data=data, pretraining=before))
+    return [(replace(experiment, curves=tuple(kinds)), size)]
 
 
 def curves(history):
