@@ -62,15 +62,21 @@ def signal(history):
     fig, panels = plots.row(3, height=2.8)
     said = []
     for axes, (name, title) in zip(panels, QUANTITIES.items(), strict=True):
-        for scheme, values in _tanh(history, name):
-            layers = history["layer"]
-            mean = values[:, : len(layers)].mean(0)
-            line = plots.LINES[scheme]
-            axes.plot(layers, mean, line, color=plots.COLOURS["tanh"], label=scheme)
-            said.append(f"{title} {scheme} {mean[0]:.2g} in layer 1, {mean[-1]:.2g} in the top one")
-        axes.set(xlabel="layer", title=title, ylim=(0, None), xticks=layers)
+        said += _spread(axes, history, name, title)
     panels[0].legend()
     return fig, f"Tanh networks before training: {'; '.join(said)}."
+
+
+def _spread(axes, history, name, title):
+    """Draw a quantity of tanh networks, layer by layer; return what is seen of each scheme."""
+    layers, said = history["layer"], []
+    for scheme, values in _tanh(history, name):
+        mean = values[:, : len(layers)].mean(0)
+        line = plots.LINES[scheme]
+        axes.plot(layers, mean, line, color=plots.COLOURS["tanh"], label=scheme)
+        said.append(f"{title} {scheme} {mean[0]:.2g} in layer 1, {mean[-1]:.2g} in the top one")
+    axes.set(xlabel="layer", title=title, ylim=(0, None), xticks=layers)
+    return said
 
 
 def signal_table(history):
@@ -84,12 +90,7 @@ def elsewhere(history):
     fig, panels = plots.row(len(sets), height=2.8, sharey=True)
     said = []
     for axes, name in zip(panels, sets, strict=True):
-        for scheme, values in _tanh(untrained.one_set(history, name), "activation_std"):
-            mean = values.mean(0)
-            line = plots.LINES[scheme]
-            axes.plot(history["layer"], mean, line, color=plots.COLOURS["tanh"], label=scheme)
-            said.append(f"{TITLES[name]} {scheme} {mean[0]:.2g} in layer 1, {mean[-1]:.2g} on top")
-        axes.set(xlabel="layer", title=TITLES[name], ylim=(0, None), xticks=history["layer"])
+        said += _spread(axes, untrained.one_set(history, name), "activation_std", TITLES[name])
     panels[0].set_ylabel("std of activations")
     panels[0].legend()
     return fig, f"Tanh networks before training, std of activations: {'; '.join(said)}."

@@ -114,6 +114,12 @@ def listed(values, digits=2):
     return ", ".join(f"{value:.{digits}f}" for value in values)
 
 
+def average(values, digits=2, unit=""):
+    """Write the mean of (R,) values with its 95 % interval, all with so many decimals."""
+    mean, low, high = (f"{v:z.{digits}f}" for v in (np.mean(values), *interval(values)))
+    return f"{mean}{unit} ({low} to {high})"
+
+
 def setting(history, numbers=None):
     """Name depth, width, rate and seeds of recorded trainings: of all runs, or of those numbered.
 

@@ -6,7 +6,7 @@
 import numpy as np
 
 from course_lib import criteria_before, surfaces
-from course_lib.verdicts import interval, judged, span
+from course_lib.verdicts import average, judged, span
 
 NETWORKS = 20  # what a verdict on networks at initialisation asks for
 DRAWS = 20  # and one on cost surfaces
@@ -121,8 +121,7 @@ def surface_verdicts(history):
 
 def _percent(shares):
     """Write the mean of shares in per cent, with its 95 % interval."""
-    low, high = interval(100 * shares)
-    return f"{100 * np.mean(shares):.1f} % ({low:.1f} to {high:.1f})"
+    return average(100 * shares, 1, " %")
 
 
 def _schemes(history, name):
@@ -144,10 +143,5 @@ def _networks(history, values):
 
 def _both(pair):
     """Write the mean over networks of each scheme, with its 95 % interval."""
-    standard, normalized = (_interval(values) for values in pair)
+    standard, normalized = (average(values, 3) for values in pair)
     return f"{standard} standard, {normalized} normalized"
-
-
-def _interval(values):
-    low, high = interval(values)
-    return f"{np.mean(values):.3f} ({low:.3f} to {high:.3f})"

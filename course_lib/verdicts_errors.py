@@ -8,7 +8,7 @@ import numpy as np
 
 from course_lib import criteria_errors, results
 from course_lib.datasets import TITLES
-from course_lib.verdicts import interval, judged, setting, span
+from course_lib.verdicts import average, judged, setting, span
 
 TANH = {"activation": "tanh", "scheme": "standard", "depth": 5}
 TANH_N = TANH | {"scheme": "normalized"}
@@ -313,12 +313,9 @@ def _name(activation, scheme):
 
 def _per_cent(error):
     """Write the mean of (R,) shares in per cent, with its 95 % interval over seeds."""
-    low, high = interval(100 * error)
-    return f"{100 * error.mean():.1f} % ({low:.1f} to {high:.1f})"
+    return average(100 * error, 1, " %")
 
 
 def _points(gap):
     """Write the mean of (R,) differences of shares in points, with its 95 % interval."""
-    values = np.array([gap.mean(), *interval(gap)])
-    mean, low, high = np.round(100 * values, 1) + 0.0  # and no -0.0
-    return f"{mean:.1f} points ({low:.1f} to {high:.1f})"
+    return average(100 * gap, 1, " points")

@@ -9,6 +9,7 @@ import numpy as np
 from course_lib import criteria, results, verdicts
 from course_lib import criteria_layers as layers
 from course_lib.criteria_before import largest_to_smallest
+from course_lib.verdicts import average
 
 TANH = {"activation": "tanh", "scheme": "standard", "depth": 5}
 SOFTSIGN = TANH | {"activation": "softsign"}
@@ -116,15 +117,9 @@ def layer_times(times, last):
     return ", ".join(said)
 
 
-def _mean(values):
-    """Write the mean of (R,) values with its 95 % interval over seeds."""
-    low, high = verdicts.interval(values)
-    return f"{np.mean(values):.2f} ({low:.2f} to {high:.2f})"
-
-
 def _row(values):
     """Write (R, L) values as their means over seeds, layer 1 first."""
-    return ", ".join(f"{value:.2f}" for value in np.mean(values, axis=0))
+    return verdicts.listed(np.mean(values, axis=0))
 
 
 # ---------------------------------------------------------------- C08, C09, C19
@@ -140,10 +135,10 @@ def _in_sequence(history):
     evidence = (
         f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
         f"reaches 0.5 at update {layer_times(times, last)}; half of its rise at "
-        f"{layer_times(half, np.inf)}; 4th/1st {_mean(layers.last_to_first(times))} by t, "
-        f"{_mean(layers.last_to_first(half))} by h. The other statistic, the 98th percentile, "
+        f"{layer_times(half, np.inf)}; 4th/1st {average(layers.last_to_first(times))} by t, "
+        f"{average(layers.last_to_first(half))} by h. The other statistic, the 98th percentile, "
         f"reaches {HIGH} at {layer_times(early, last)}, 4th/1st "
-        f"{_mean(layers.last_to_first(early))}"
+        f"{average(layers.last_to_first(early))}"
     )
     return layers.saturate_in_sequence(update, std), evidence
 
@@ -164,10 +159,10 @@ def _together(history):
         f"{_two(history, found)}, layers 1 to 5: at the end 98th percentiles "
         f"{_row(high[-1])} against {_row(tanh_high[-1])}, stds {_row(std[-1])} against "
         f"{_row(tanh_std[-1])}; h at update {layer_times(half, np.inf)}, largest/smallest "
-        f"{_mean(layers.spread(half))} of layers 1 to 4, {_mean(all_five)} of all five, the "
-        f"latest of four at {_mean(slowest)} of T; std reaches 0.5 at {layer_times(times, last)}, "
-        f"t4/t1 {_mean(layers.last_to_first(times))} against "
-        f"{_mean(layers.last_to_first(tanh_times))}"
+        f"{average(layers.spread(half))} of layers 1 to 4, {average(all_five)} of all five, the "
+        f"latest of four at {average(slowest)} of T; std reaches 0.5 at "
+        f"{layer_times(times, last)}, t4/t1 {average(layers.last_to_first(times))} against "
+        f"{average(layers.last_to_first(tanh_times))}"
     )
     return layers.saturate_together(update, *pairs), evidence
 
@@ -197,7 +192,7 @@ def _no_sequence(history):
         f"{verdicts.setting(history, numbers)}, {int(last):,} updates, layers 1 to 5: std "
         f"reaches 0.7 at update {layer_times(times, last)}; half of its rise at "
         f"{layer_times(half, np.inf)}; ordered in {ordered[0]} seeds by t, {ordered[1]} by h; "
-        f"largest/smallest h {_mean(layers.spread(half))} of layers 1 to 4. The other "
+        f"largest/smallest h {average(layers.spread(half))} of layers 1 to 4. The other "
         f"statistic, the 98th percentile, reaches {HIGH} at "
         f"{layer_times(layers.reaches(update, high, HIGH), last)}"
     )
@@ -254,7 +249,7 @@ def _pretrained_top(history):
         numbers = [own[seed] for seed in seeds]
         top = history["activation_mean"][:, numbers, depth - 1]
         holds.append(layers.top_above(top))
-        said.append(f"depth {depth} {verdicts.span(top.min(0))}, {_mean(top[-1])} at the end")
+        said.append(f"depth {depth} {verdicts.span(top.min(0))}, {average(top[-1])} at the end")
     numbers = [number for own in by_depth.values() for number in own.values()]
     evidence = (
         f"{verdicts.setting(history, numbers)}, pre-trained: the top layer's lowest mean "
@@ -272,7 +267,7 @@ def _reversal(history):
     for name, std in zip(("standard", "normalized"), both, strict=True):
         ratio = std[:, :, 0] / std[:, :, -1]
         said.append(
-            f"{name} {_mean(ratio[0])} before training, {_mean(ratio[-1])} at the end, 1 first "
+            f"{name} {average(ratio[0])} before training, {average(ratio[-1])} at the end, 1 first "
             f"reached {verdicts.when(layers.reversal(update, std))}"
         )
     evidence = (
@@ -289,9 +284,9 @@ def _divergence(history):
     ends = [_of(history, "weight_gradient_std", numbers)[-1] for numbers in found]
     first = [_of(history, "weight_gradient_std", numbers)[0] for numbers in found]
     said = [
-        f"{name} {_mean(largest_to_smallest(end))} (before training "
+        f"{name} {average(largest_to_smallest(end))} (before training "
         f"{np.mean(largest_to_smallest(start)):.2f}), layer 1/layer 5 "
-        f"{_mean(end[:, 0] / end[:, -1])}"
+        f"{average(end[:, 0] / end[:, -1])}"
         for name, start, end in zip(("standard", "normalized"), first, ends, strict=True)
     ]
     evidence = (

@@ -227,6 +227,16 @@ def test_the_interval_is_students(count, t):
     assert (high - low) / 2 == pytest.approx(expected, rel=0.02 if count == 5 else 0.002)
 
 
+def test_numbers_in_words():
+    values = np.array([0.125, 0.135, 0.145])
+    low, high = verdicts.interval(values)
+    assert verdicts.average(values) == f"0.14 ({low:.2f} to {high:.2f})"
+    low, high = 100 * low, 100 * high
+    assert verdicts.average(100 * values, 1, " %") == f"13.5 % ({low:.1f} to {high:.1f})"
+    assert verdicts.average(np.full(5, -1e-9), 1) == "0.0 (0.0 to 0.0)", "no -0.0"
+    assert verdicts.listed([0.126, 2]) == "0.13, 2.00" and verdicts.listed([12.6], 0) == "13"
+
+
 # ---------------------------------------------------------------- the ledger
 def test_the_ledger_without_results_is_not_measured():
     entries = claims.ledger(load=lambda name: None)
