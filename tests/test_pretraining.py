@@ -158,10 +158,12 @@ def test_each_run_may_have_noise_and_data_of_its_own(own):
     model = network(seed=[0, 0, 0])
     sources = [Batches(seed=s) for s in seeds]
     singles = [model.run(r) for r in range(3)]
-    pretrain(model, training.PerRun(sources) if own else Batches(), seed=seeds)
+    found = pretrain(model, training.PerRun(sources) if own else Batches(), seed=seeds)
     for r, single in enumerate(singles):
-        pretrain(single, sources[r] if own else Batches(), seed=seeds[r])
+        history = pretrain(single, sources[r] if own else Batches(), seed=seeds[r])
         assert_alike(model.run(r), single)
+        costs = found["reconstruction_cost"][:, r]
+        assert np.allclose(costs, history["reconstruction_cost"][:, 0], rtol=1e-10)
     assert not torch.equal(model.weights[0][0], model.weights[0][1])
     assert_equal(model.weights[0][0], model.weights[0][2])
 
@@ -234,10 +236,13 @@ def test_settings_of_the_process_are_put_back():
 
 
 def test_what_determines_it_is_kept():
-    history = pretrain(network(), corruption=0.1, seed=[1, 2, 3])
+    history = pretrain(model := network(), corruption=0.1, seed=[1, 2, 3])
     config = history.config
     assert (config["corruption"], config["noise"], config["updates"]) == (0.1, [1, 2, 3], UPDATES)
+    assert (config["learning_rate"], config["least"], config["kernel"]) == (RATE, -1, "default")
     assert config["data"] == {"least": -1, "seed": 0}
+    assert config["model"]["start"] == training.digest(network().parameters)
+    assert config["model"]["start"] != training.digest(model.parameters)
 
 
 # ---------------------------------------------------------------- the noise
@@ -299,8 +304,13 @@ def test_inputs_that_do_not_fit_are_refused(value):
         pretrain(network(), Batches(spoil=spoil))
 
 
-def test_ctrl_c_stops_it_after_whole_layers():
+def test_ctrl_c_stops_it_after_whole_layers(monkeypatch):
+    monkeypatch.setattr(pretraining, "MOST", 1)
+    monkeypatch.setattr(pretraining, "RECORDS", 1)  # at the start and at the end of a layer
+    drawn = []
+
     def interrupt(k, x):
+        drawn.append(k)
         if k == 190:  # measuring layer 1 draws up to 175
             os.kill(os.getpid(), signal.SIGINT)
         return x
@@ -311,3 +321,4 @@ def test_ctrl_c_stops_it_after_whole_layers():
         pretrain(model, Batches(spoil=interrupt), updates=100)
     assert torch.equal(model.weights[0], whole.weights[0]), "this layer was done"
     assert torch.equal(model.weights[1], start.weights[1])
+    assert 190 in drawn and not {192, 193, 199} & set(drawn), "and at once, not at the next record"
