@@ -26,6 +26,7 @@ SOURCES = (
     (verdicts_errors.cost_verdicts, ("costs", "fig11-100")),
     (verdicts_errors.race_verdicts, ("fig11", "fig11-100", "pretrained-300", "pretrained")),
     (verdicts_errors.other_sets_verdicts, ("fig12", "fig11-100")),
+    (verdicts_errors.depth_verdicts, ("depths", "fig11-100")),
     (verdicts.sigmoid_verdicts, ("fig02", "sigmoid_depth5", "sigmoid_depth4_frozen")),
     (verdicts_before.signal_verdicts, ("signal_at_initialisation",)),
     (verdicts_before.jacobian_verdicts, ("jacobian_at_initialisation",)),
