@@ -302,3 +302,8 @@ def test_what_did_not_hold_is_explained_and_the_table_says_where_it_comes_from()
         assert bool(verdict.source) == (verdict.verdict != "not measured yet"), claim.id
         assert all(f"<code>{name}</code>" in row for name in verdict.source)
         assert not claim.paper or ("In the paper: " in row) == bool(verdict.evidence), claim.id
+
+
+def test_the_readme_counts_the_verdicts():
+    measured = sum(verdict.verdict != "not measured yet" for _, verdict in claims.ledger())
+    assert f"verdicts on {measured} of the claims" in (ROOT / "README.md").read_text("utf-8")
