@@ -231,7 +231,8 @@ def test_it_repeats_bit_for_bit_and_learns_shapeset():
 
 def test_settings_of_the_process_are_put_back():
     before = torch.get_num_threads()
-    pretrain(network(), updates=1, threads=2)
+    history = pretrain(network(), updates=1, threads=before + 1)
+    assert history.provenance["threads"] == history.config["threads"] == before + 1
     assert torch.get_num_threads() == before and not torch.is_inference_mode_enabled()
 
 
