@@ -213,7 +213,10 @@ def final_errors(*histories):
 
 
 def by_depth(*histories):
-    """Draw the validation error at the end against the depth: mean and range over seeds."""
+    """Draw the validation error at the end against the depth: mean and range over seeds.
+
+    Networks of which there is one depth only are left out.
+    """
     fig, (axes,) = plots.row(1)
     lines = {}
     for racer in racers(*histories):
@@ -222,6 +225,8 @@ def by_depth(*histories):
         )
     said = []
     for (activation, scheme), errors_at in lines.items():
+        if len(errors_at) == 1:
+            continue
         depths, name = sorted(errors_at), _name(Curve(activation, scheme), [])
         values = [errors_at[depth] for depth in depths]
         mean = [error.mean() for error in values]
