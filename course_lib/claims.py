@@ -22,7 +22,7 @@ from course_lib.statements import CLAIMS
 SOURCES = (
     (verdicts_layers.layer_verdicts, ("fig11", "fig11-100")),
     (verdicts_layers.gradient_verdicts, ("fig09", "fig11", "fig11-100")),
-    (verdicts_layers.pretrained_saturation_verdicts, ("pretrained",)),
+    (verdicts_layers.pretrained_saturation_verdicts, ("pretrained-300", "pretrained")),
     (verdicts_errors.cost_verdicts, ("costs", "fig11-100")),
     (verdicts_errors.race_verdicts, ("fig11", "fig11-100", "pretrained-300", "pretrained")),
     (verdicts_errors.other_sets_verdicts, ("fig12", "fig11-100")),
