@@ -55,7 +55,7 @@ def _resampled(difference, resamples, generator):
     both counts that noise more than once: false alarms are rarer than `LEVEL`. Where the seeds
     scatter more than the images do, five of them are few: the spread of five values, taken as it
     is, understates the spread of seeds by a factor of sqrt(4/5), and with tails thinner than
-    Student's, so that equal networks seem to differ in about 4 % of the cases rather than 0.5 %.
+    Student's, so that equal networks seem to differ in about 5 % of the cases rather than 0.5 %.
     """
     # Drawing I images with replacement is drawing how often each occurs. For a given draw of seeds
     # an image counts by its sum over them alone, a whole number from -R to R: so it is enough to
