@@ -800,7 +800,8 @@ def test_ctrl_c_lets_the_workers_write_their_checkpoints(tmp_path, uninterrupted
         int(storage.load(path)["step"])
         for path in (tmp_path / "curves" / "checkpoints").glob("*.npz")
     ]
-    assert steps and all(0 < step < UPDATES for step in steps), steps
+    # A worker that has only just begun is at 0: one further on shows that places are kept.
+    assert steps and max(steps) > 0 and all(step < UPDATES for step in steps), steps
     if whom == "everyone":  # going on is the same for both
         sweep(script.jobs(), tmp_path / "curves")
         uninterrupted(tmp_path / "curves", count)
