@@ -193,3 +193,63 @@ def visit(context, address):
         facts["cut off"] = page.evaluate(CUT_OFF)
         facts["axe, phone"] = axe(page, ["scrollable-region-focusable"])
         return {**facts, **page.seen}
+
+
+# ---------------------------------------------------------------- widgets
+
+WIDGETS = Path(__file__).parents[1] / "course_lib" / "widgets"
+
+
+@contextlib.contextmanager
+def numerics(browser, *names):
+    """Load functions such as makeCore of the widgets' files (``core``, ``shapeset``) in a page.
+
+    Yields the page, in which `core` is what makeCore returned.
+    """
+    text = "\n".join((WIDGETS / f"{name}.js").read_text(encoding="utf-8") for name in names)
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_script_tag(content=f"{text}\nconst core = makeCore();")
+    yield page
+    page.close()
+
+
+@contextlib.contextmanager
+def widget_page(browser, widget, folder, link="", **options):
+    """Open the page that `widget.page()` makes, from the folder, with no network; yield the page.
+
+    Parameters
+    ----------
+    widget : one of course_lib.widgets;  folder : path to write to
+    link : str, of a permalink: "#signal:depth=3"
+    """
+    file = Path(folder) / f"{widget.name}.html"
+    file.write_text(widget.page(), encoding="utf-8")
+    context = browser.new_context(**{"viewport": DESK, "offline": True, **options})
+    try:
+        with opened(None, file.as_uri() + link, context) as page:
+            if options.get("java_script_enabled", True):
+                page.locator("[data-mounted]").wait_for()
+            yield page
+    finally:
+        context.close()
+
+
+def readings(page):
+    """Return the numbers that the page's first widget shows."""
+    return page.evaluate("() => document.querySelector('.course-widget').model.get('readings')")
+
+
+def trait(page, key):
+    """Return one entry of the state of the page's first widget."""
+    return page.evaluate("(k) => document.querySelector('.course-widget').model.get(k)", key)
+
+
+def at_rest(page):
+    """Wait until a widget has drawn what was asked of it: two frames."""
+    page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+
+
+def pixels(page):
+    """Return what a widget's figures look like."""
+    return page.locator(".panels").screenshot()

@@ -1,0 +1,10 @@
+"""Figures to operate: each works in a page without a kernel, in JupyterLab and in Binder.
+
+``widgets.SignalExplorer(depth=10)`` as the last line of a cell shows one; its arguments can be read
+and set while it is on the screen, and `readings` holds the numbers that it shows.
+"""
+
+from course_lib.widgets.signal import SignalExplorer
+
+__all__ = ["SignalExplorer"]
+ALL = {widget.name: widget for widget in (SignalExplorer,)}
