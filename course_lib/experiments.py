@@ -78,6 +78,7 @@ class Training:
     scales : dict, name to `Scale`
     every_rate : bool, train every rate of the grid rather than choose
     rate_of : Curve, optional, whose validation error chooses the rate for all
+    rates : dict, optional, `Curve` to the rate that it has at every scale: nothing is searched
     """
 
     figure: str
@@ -87,6 +88,7 @@ class Training:
     scales: dict
     every_rate: bool = False
     rate_of: Curve | None = None
+    rates: dict | None = None
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,7 @@ BESIDE_JACOBIANS = (
 )
 INSIDE = ("activation_mean", "activation_percentiles", *BESIDE_JACOBIANS)
 BINS = tuple(round(-1 + 0.1 * k, 1) for k in range(21))  # of .1, from -1 to 1
+FINE_BINS = tuple(round(-1 + 0.05 * k, 2) for k in range(41))  # a sigmoid fills the upper 20
 
 
 def _often(updates, per_decade, records, each=250):
@@ -213,6 +216,39 @@ def _jacobians(updates):
     )
 
 
+def frames(updates):
+    """Return the updates at which a training film is recorded: round, dense at first, then even."""
+    round_ones = {m * 10**k for k in range(len(str(updates))) for m in (1, 2, 3, 5, 7)}
+    even = range(0, updates + 1, max(1, updates // 10))
+    return tuple(sorted({k for k in round_ones if k < updates} | {*even, updates}))
+
+
+def _film(updates):
+    """The training film: every layer at the same moments."""
+    moments = ("at", frames(updates))
+    return (
+        sweeps.Watch(
+            (
+                "activation_histogram",
+                "activation_mean",
+                "activation_percentiles",
+                "activation_std",
+                "activation_saturated",
+                "back_propagated_std",
+                "weight_gradient_std",
+            ),
+            moments,
+            MONITORED,
+            MONITORED_SEED,
+            percentiles=(2, 50, 98),
+            edges=(("activation", FINE_BINS),),
+        ),
+        sweeps.Watch(("error", "cost"), moments, ON_THE_WAY, TEST_SEED, name="way"),
+        _at_end("test", updates),
+        _at_end("validation", updates),
+    )
+
+
 # ---------------------------------------------------------------- the experiments
 _PAPER = Scale(1000, 5_000_000, RATES)
 _OWN = Scale(1000, 1_000_000, (0.03,))  # for what is not in the paper: its width, our length
@@ -236,6 +272,25 @@ _PRETRAINED = (
     Curve("sigmoid", pretraining=PRETRAINING),
     Curve("sigmoid", depth=4, pretraining=PRETRAINING),
 )
+
+
+# The rates of the film, depth 1 to 5: those that `depths` and `fig11` chose for the
+# same network of 100 units. For softsign they chose at depth 5 alone: its shallower networks have
+# that rate. No rate of the grid trained a sigmoid network of depth 5: it has the rate of depth 4.
+# For normalized sigmoid networks there was no search: they have the rates of the standard ones.
+_FILM_RATES = {
+    ("sigmoid", "standard"): (0.1, 0.3, 0.1, 1.0, 1.0),
+    ("sigmoid", "normalized"): (0.1, 0.3, 0.1, 1.0, 1.0),
+    ("tanh", "standard"): (0.01, 0.01, 0.01, 0.01, 0.01),
+    ("tanh", "normalized"): (0.01, 0.03, 0.01, 0.01, 0.01),
+    ("softsign", "standard"): (0.03, 0.03, 0.03, 0.03, 0.03),
+    ("softsign", "normalized"): (0.01, 0.01, 0.01, 0.01, 0.01),
+}
+FILM_RATES = {
+    Curve(activation, scheme, depth): rate
+    for (activation, scheme), rates in _FILM_RATES.items()
+    for depth, rate in enumerate(rates, 1)
+}
 
 
 def _five_curves(data):
@@ -425,6 +480,18 @@ EXPERIMENTS = {
             "paper": _OWN,
         },
     ),
+    "film": Training(
+        "lessons 3, 4, 10",
+        "every layer of networks with 1 to 5 hidden layers at 31 moments of their training",
+        tuple(FILM_RATES),
+        _film,
+        {
+            "lesson": Scale(100, 10_000, (), (0,)),
+            "workstation": Scale(100, 100_000, (), THREE),
+            "paper": Scale(1000, 1_000_000, (), THREE),
+        },
+        rates=FILM_RATES,
+    ),
     "signal_at_initialisation": Untrained(
         "Figures 6 to 8",
         "activations and gradients before training, both schemes (C13 to C15)",
@@ -503,7 +570,7 @@ def search(name, scale="lesson", reencoded=False):
     """
     found = []
     for experiment, size in trainings(name, scale, reencoded):
-        if experiment.every_rate or len(size.rates) == 1:
+        if experiment.every_rate or experiment.rates or len(size.rates) == 1:
             continue
         watches = (_at_end("validation", size.updates),)
         for curve in (experiment.rate_of,) if experiment.rate_of else experiment.curves:
@@ -528,10 +595,10 @@ def runs(name, scale="lesson", seeds=None, rates=None, reencoded=False):
     """
     found = []
     for experiment, size in trainings(name, scale, reencoded):
-        watches = experiment.watches(size.updates)
+        watches, given = experiment.watches(size.updates), experiment.rates or rates or {}
         for seed in _seeds(size.seeds, seeds):
             for curve in experiment.curves:
-                chosen = (rates or {}).get(experiment.rate_of or curve, size.rates[0])
+                chosen = given.get(experiment.rate_of or curve) or size.rates[0]
                 for rate in size.rates if experiment.every_rate else (chosen,):
                     found.append(_run(curve, size, rate, seed, watches))
     return found

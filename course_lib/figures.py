@@ -21,6 +21,7 @@ SHOWN = {
     "costs": (figures_errors.errors, figures_errors.error_table),
     "pretrained": (figures_errors.errors, figures_errors.error_table),
     "depths": (figures_errors.by_depth, figures_errors.error_table),
+    "film": (figures_errors.by_depth, figures_errors.error_table),
     "race_depth8": (figures_errors.errors, figures_errors.error_table),
     "sigmoid_rates": (figures_errors.by_rate, figures_layers.landmarks),
     "sigmoid_depth4_frozen": (figures_layers.story, figures_layers.landmarks),

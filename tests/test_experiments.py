@@ -39,6 +39,7 @@ COUNTS = {
     "sigmoid_depth4_frozen": ((0, 3), (0, 5), (6, 5)),
     "sigmoid_depth5": ((0, 3), (0, 5), (6, 5)),
     "jacobian_training": ((0, 6), (0, 10), (0, 10)),
+    "film": ((0, 30), (0, 90), (0, 90)),
     "signal_at_initialisation": ((0, 0), (0, 0), (0, 0)),
     "signal_elsewhere": ((0, 0), (0, 0), (0, 0)),
     "jacobian_at_initialisation": ((0, 0), (0, 0), (0, 0)),
@@ -111,6 +112,36 @@ def test_table_1_is_made_of_the_runs_of_figures_11_and_12():
         for stage in ("search", "jobs"):
             keys = {job.key for part in parts for job in getattr(part, stage)}
             assert {job.key for job in getattr(whole, stage)} == keys
+
+
+def test_a_film_has_the_rates_that_were_searched_for():
+    """In `depths` and Figure 11 at width 100; where there was no search, those of the nearest."""
+    found = {}
+    for name in ("depths", "fig11-100"):
+        stored = results.load(name)
+        for run, tried in zip(results.runs(stored), results.searched(stored), strict=True):
+            found[Curve.of(run)] = run["learning_rate"], min(tried.values())
+    chance, searched = 0.8, 0
+    for curve, rate in experiments.FILM_RATES.items():
+        own, error = found.get(curve, (None, 1.0))
+        if error < chance:
+            assert rate == own, curve.label
+            searched += 1
+        elif curve.activation == "sigmoid":
+            assert rate == found[Curve("sigmoid", depth=min(curve.depth, 4))][0], curve.label
+        else:
+            assert rate == found[dataclasses.replace(curve, depth=5)][0], curve.label
+    assert searched == 4 + 5 + 5 + 2
+    runs = experiments.runs("film", "workstation")
+    assert {(run.activation, run.scheme, run.depth): run.learning_rate for run in runs} == {
+        (c.activation, c.scheme, c.depth): rate for c, rate in experiments.FILM_RATES.items()
+    }
+
+
+def test_a_film_has_31_frames_of_round_numbers():
+    frames = experiments.frames(100_000)
+    assert len(frames) == 31 and frames[:8] == (0, 1, 2, 3, 5, 7, 10, 20)
+    assert frames[-3:] == (80_000, 90_000, 100_000) and experiments.frames(30)[-2:] == (27, 30)
 
 
 def test_networks_are_pretrained_for_as_long_as_the_scale_says():

@@ -22,7 +22,7 @@ LAYERS = [
     {"jobs", "pretraining", "second_order", "baselines", "criteria", "criteria_before", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},
     {"experiments", "verdicts_before", "verdicts_layers", "verdicts_errors"},
-    {"reproduce", "report", "checks", "verdicts_elsewhere"}
+    {"reproduce", "report", "checks", "verdicts_elsewhere", "films"}
     | {"figures_before", "figures_layers", "figures_errors"},
     {"figures", "claims"},
     {"widgets", "classroom", "__main__"},
