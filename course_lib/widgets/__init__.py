@@ -4,7 +4,8 @@
 and set while it is on the screen, and `readings` holds the numbers that it shows.
 """
 
+from course_lib.widgets import base
 from course_lib.widgets.signal import SignalExplorer
 
-__all__ = ["SignalExplorer"]
+__all__ = ["SignalExplorer", "base"]
 ALL = {widget.name: widget for widget in (SignalExplorer,)}

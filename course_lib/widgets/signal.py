@@ -110,5 +110,6 @@ class SignalExplorer(base.Widget):
         return fig, (
             f"{self.depth} hidden layers of {self.width} {self.activation} units, {scheme}: the"
             f" standard deviation of activations goes from {ends[0]} between the first and the"
-            f" last layer, the size of the gradients from {ends[1]}; the theory's curve lies on top."
+            f" last layer, the size of the gradients from {ends[1]}. The theory's curve lies on"
+            " the measured points."
         )

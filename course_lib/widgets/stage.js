@@ -28,7 +28,8 @@ const stage = (() => {
     if (Number.isInteger(x) && size < 1e7) text = size.toLocaleString("en-US");
     else if (size >= 1e6 || size < 1e-4) {
       const [digitsPart, power] = size.toExponential(digits - 1).split("e");
-      text = `${digitsPart}\u00d710${superscript(Number(power))}`;
+      const factor = Number(digitsPart);
+      text = `${factor === 1 ? "" : `${factor}\u00d7`}10${superscript(Number(power))}`;
     } else text = Number(size.toPrecision(digits)).toLocaleString("en-US", { maximumFractionDigits: 10 });
     return x < 0 ? `\u2212${text}` : text;
   }
@@ -236,7 +237,8 @@ const stage = (() => {
   function slider(spec, set) {
     const id = `control-${controls++}`;
     const [min, max, step] = spec.values ? [0, spec.values.length - 1, 1] : [spec.min, spec.max, spec.step || 1];
-    const output = make("output", { for: id });
+    // The slider says its value itself; an <output> would be announced at every step.
+    const output = make("span", { class: "value", "aria-hidden": "true" });
     const value = () => (spec.values ? spec.values[Number(field.value)] : Number(field.value));
     const field = make("input", { id, type: "range", min, max, step, oninput: () => set(value()) });
     const element = make("div", { class: "control" },
