@@ -56,6 +56,15 @@ PICTURES = """() =>
 COLOURS_AT_REST = """() => document.getAnimations().every((a) => a.playState !== "running")"""
 SKIP_ALL = """() => [...document.querySelectorAll(".prediction button")]
   .filter((b) => b.textContent === "Skip").forEach((b) => b.click())"""
+MOUNT_ALL = """async () => {
+  const places = [...document.querySelectorAll(".course-widget")];
+  for (const place of places) {
+    place.scrollIntoView();
+    while (!("mounted" in place.dataset)) await new Promise((f) => setTimeout(f, 20));
+  }
+  scrollTo(0, 0);
+  return places.length;
+}"""
 OVERFLOWING = """() => {
   const width = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= width) return [];
@@ -181,6 +190,7 @@ def visit(context, address):
             "title": page.title(),
         }
         page.evaluate(SKIP_ALL)
+        facts["widgets"] = page.evaluate(MOUNT_ALL)
         facts["axe, light"] = axe(page)
         page.emulate_media(color_scheme="dark")
         page.wait_for_function("() => document.documentElement.dataset.theme === 'dark'")

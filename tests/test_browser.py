@@ -124,6 +124,14 @@ def test_axe_finds_nothing_serious(visit, page, look):
     assert visit(page)[f"axe, {look}"] == []
 
 
+def test_widgets_stand_where_they_belong(visit):
+    """Each was mounted when its page was looked at."""
+    assert sum(visit(page)["widgets"] for page in PAGES) >= 10
+    for number in ("03", "04", "05", "06", "07", "08", "09", "10", "11"):
+        (page,) = (page for page in LESSONS if f"/{number}_" in page)
+        assert visit(page)["widgets"] == 1, page
+
+
 def test_lessons_hold_figures_and_equations(visit):
     """The checks above would pass on an empty page."""
     assert any(p["computed"] for page in LESSONS for p in visit(page)["pictures"])
@@ -149,10 +157,12 @@ def test_speech_says_what_the_equation_says(visit):
     assert any("fraction with numerator" in text and "n sub j" in text for text in normalized)
 
 
-@pytest.mark.parametrize("page", ["book/intro.html", *LESSONS[:1]])
+@pytest.mark.parametrize("page", ["book/intro.html", *LESSONS[:1], *LESSONS[6:7]])
 def test_a_page_opens_from_its_folder(chromium, page):
     with browser.opened(chromium, (browser.BOOK / page).as_uri()) as opened:
         assert browser.wait_for_equations(opened)
+        opened.evaluate(browser.SKIP_ALL)
+        opened.evaluate(browser.MOUNT_ALL)
         assert opened.seen == {"outside": [], "failed": [], "console": []}
 
 

@@ -59,7 +59,8 @@ class Widget(anywidget.AnyWidget):
     @classmethod
     def keys_of_state(cls):
         """Return the names of what determines the widget's picture: its arguments."""
-        return [key for key in cls.class_traits(sync=True) if key not in _INHERITED]
+        own = (key for key in cls.class_traits(sync=True) if key not in _INHERITED)
+        return [key for key in own if not key.startswith("_")]
 
     @classmethod
     def source(cls):

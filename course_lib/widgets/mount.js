@@ -12,8 +12,10 @@
     #values;
     #listeners = new Map();
 
-    constructor(values, id) {
-      this.#values = { readings: {}, ...values };
+    // `first` is the state that the page gives, `asked` what its address wants instead.
+    constructor(first, asked, id) {
+      this.#values = { readings: {}, ...first, ...asked };
+      this.first = first;
       this.id = id;
     }
 
@@ -93,7 +95,7 @@
   async function mount(place) {
     if (place.model) return;
     const state = JSON.parse(place.dataset.state);
-    place.model = new Model({ ...state, ...linked(place.id, state) }, place.id);
+    place.model = new Model(state, linked(place.id, state), place.id);
     try {
       const widget = await moduleOf(place.dataset.widget);
       const element = document.createElement("div");

@@ -285,9 +285,8 @@ const stage = (() => {
     if (spec.kind === "switch") return typeof value === "boolean" ? value : undefined;
     if (typeof value !== "number" || !Number.isFinite(value)) return undefined;
     if (spec.values) return spec.values[nearest(spec.values, value)];
-    const step = spec.step || 1;
-    const near = spec.min + Math.round((value - spec.min) / step) * step;
-    return Math.min(spec.max, Math.max(spec.min, Number(near.toPrecision(12))));
+    const near = Number.isInteger(spec.step || 1) ? Math.round(value) : value;
+    return Math.min(spec.max, Math.max(spec.min, near));
   }
 
   // ---------------------------------------------------------------- the table of numbers
@@ -381,7 +380,7 @@ const stage = (() => {
       }
       (strips[control.group] || bar).append(part.element);
     }
-    const first = Object.fromEntries(keyed.map((control) => [control.key, model.get(control.key)]));
+    const first = Object.fromEntries(keyed.map((control) => [control.key, model.first?.[control.key] ?? model.get(control.key)]));
     const field = make("input", { class: "link", readonly: true, hidden: true, "aria-label": live ? "This state as Python" : "The link to this state" });
     const linkButton = make("button", {
       type: "button",
@@ -423,6 +422,7 @@ const stage = (() => {
       if (closed) return;
       const changed = changes;
       changes = new Set();
+      mend();
       show();
       const seen = spec.update(view, view.state(), changed);
       if (!seen) return;
@@ -439,14 +439,15 @@ const stage = (() => {
       }
     }
 
-    // A link, or Python, may have brought values that no control can hold.
-    const mended = {};
-    for (const control of keyed) {
-      const value = allowed(control, model.get(control.key));
-      if (value === undefined) mended[control.key] = control.kind === "choice" ? control.options[0][0] : control.kind === "switch" ? false : control.values ? control.values[0] : control.min;
-      else if (value !== model.get(control.key) && !live) mended[control.key] = value;
+    // A link may have brought values that no control can hold.
+    function mend() {
+      const mended = {};
+      for (const control of keyed) {
+        const value = allowed(control, model.get(control.key));
+        if (value !== model.get(control.key)) mended[control.key] = value ?? first[control.key];
+      }
+      if (!live && Object.keys(mended).length) view.set(mended);
     }
-    if (Object.keys(mended).length) view.set(mended);
 
     const follow = [...keyed.map((c) => c.key), ...(spec.keys || [])].map((key) => [`change:${key}`, () => view.refresh([key])]);
     for (const [event, listener] of follow) model.on(event, listener);
