@@ -32,6 +32,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``figures_layers``, ``figures_errors``                the same, of layers in training, of errors
 ``report``, ``checks``                                a check-up; checks of answers
 ``figures``, ``claims``                               each experiment's figure and table; the ledger
+``widgets``                                           figures to operate, in a page and in Jupyter
 ====================================================  ==============================================
 """
 
