@@ -7,7 +7,8 @@ With m(w) = E 1/(lambda + w) over the fan_in eigenvalues lambda of W D^2 W^T, it
 
     m [w + fan_out v E(tau / (1 + fan_in v tau m))] = 1.
 
-`theory` hands these on, with `theory.layer_law` for a layer of the course's networks.
+`theory` hands these on, with `theory.layer_law` and `theory.product_law` for the layers of the
+course's networks.
 """
 
 import math
@@ -223,6 +224,173 @@ class ProductLaw:
             below = rising(middle) < target
             low, high = np.where(below, middle, low), np.where(below, high, middle)
         return high
+
+
+class LayerProductLaw:
+    """The law of the singular values of W_1 D_1 .. W_d D_d, a product of wide square layers.
+
+    W_l is n x n with independent entries of variance sigma_l^2/n, D_l is diagonal with squared
+    slopes tau; for large n they are free of each other. At depth 1 it is `SingularValueLaw`, with
+    slopes 1 it is `ProductLaw`. After Pennington, Schoenholz & Ganguli (2017).
+
+    Parameters
+    ----------
+    sigma_square : array (d,);  slope_square : d arrays (K,), each layer's values of tau
+    shares : array (K,), how often each occurs, in every layer; equally often if None
+
+    Attributes
+    ----------
+    mean, rms, geometric_mean : float;  edge : float, the largest singular value
+    zeros : float, the share of singular values that are exactly 0, as under a ReLU
+    """
+
+    def __init__(self, sigma_square, slope_square, shares=None):
+        sigma_square = np.asarray(sigma_square, dtype=float)
+        if sigma_square.ndim != 1 or not 0 < len(sigma_square) == len(slope_square):
+            raise ValueError(
+                "sigma_square and slope_square need an entry for each of d layers, not "
+                f"{sigma_square.size} and {len(slope_square)}"
+            )
+        if not (np.isfinite(sigma_square) & (sigma_square > 0)).all():
+            raise ValueError(f"sigma_square needs numbers above 0, not {sigma_square}")
+        layers = [np.atleast_1d(np.asarray(tau, dtype=float)) for tau in slope_square]
+        layers = [_atoms(1, 1, 1.0, tau, shares) for tau in layers]
+        self.depth = len(layers)
+        self.zeros = max(0.0, 1 - min(float((tau > 0) @ share) for tau, share in layers))
+        self.zeros = 0.0 if self.zeros < 1e-12 else self.zeros
+        square = [s * (tau @ share) for s, (tau, share) in zip(sigma_square, layers, strict=True)]
+        self.mean = self.rms = self.geometric_mean = self.edge = 0.0
+        if min(square) > 0:
+            self._chain = _Chain(sigma_square, layers, 1 - self.zeros)
+            self.rms = math.exp(np.log(square).sum() / 2)
+            self.mean, self.edge = self._chain.mean(), self._chain.edge()
+            self.geometric_mean = 0.0 if self.zeros else math.exp(self._chain.mean_log() / 2)
+
+    def density(self, x):
+        """Return the density of the singular values at x > 0, like x; `zeros` is left out."""
+        x = np.asarray(x, dtype=float)
+        found, inside = np.zeros(x.shape), (x > 0) & (x < self.edge)
+        if inside.any():
+            found[inside] = self._chain.density(x[inside])
+        return found
+
+    def cumulative(self, x):
+        """Return the share of singular values that are at most x, like x."""
+        x = np.asarray(x, dtype=float)
+        inside = (x > 0) & (x < self.edge)
+        found = np.where(x < 0, 0.0, np.where(x < self.edge, self.zeros, 1.0))
+        if inside.any():
+            found[inside] = self._chain.share_below(x[inside])
+        return found
+
+
+class _Chain:
+    """The equations of `LayerProductLaw`, for the squares lambda of the singular values.
+
+    S-transforms of free factors multiply (Voiculescu, 1987). With z = E lambda/(w - lambda) and for
+    each layer a number r with z = E tau/(r - tau), and products and sums over the layers,
+
+        w = (1 + z)/z  prod (sigma^2 z r),
+        E log(w - lambda) = log w - log(1 + z) + sum [z + E log(1 - tau/r)].
+
+    At w = x^2 - i0 their imaginary parts are density and share. For w < 0 all is real, and
+    z = -p with p in 0 .. rank; at the largest singular value w turns, as a function of z > 0.
+    """
+
+    TURN = (*np.linspace(np.pi, 0.25, 12), *np.geomspace(0.1, 1e-10, 14))
+
+    def __init__(self, sigma_square, layers, rank):
+        self.rank, self.depth = rank, len(layers)
+        self.log_sigma_square = np.log(sigma_square).sum()
+        found = []
+        for tau, share in layers:
+            values, place = np.unique(tau[(tau > 0) & (share > 0)], return_inverse=True)
+            found.append((values, np.bincount(place, share[(tau > 0) & (share > 0)])))
+        widest = max(len(tau) for tau, _ in found)  # the others are padded with shares of 0
+        self.tau = np.array([np.pad(tau, (0, widest - len(tau)), "edge") for tau, _ in found])
+        self.share = np.array([np.pad(share, (0, widest - len(share))) for _, share in found])
+
+    def mean(self, nodes=60):
+        # E sqrt(lambda) = (2/pi) int u d(p) with w = -u^2; p = rank sin^2 takes away both roots.
+        x, weight = np.polynomial.legendre.leggauss(nodes)
+        angle = np.pi / 4 * (x + 1)
+        p = self.rank * np.sin(angle) ** 2
+        u = np.exp(self._log_w(-p, self._log_r(-p)) / 2)
+        return float((weight * u * self.rank * np.sin(2 * angle)).sum() / 2)
+
+    def mean_log(self):
+        """E log lambda, where none is 0: the factors' own add up."""
+        return self.log_sigma_square - self.depth + float((np.log(self.tau) * self.share).sum())
+
+    def edge(self):
+        low, high = -20.0, 20.0  # of log z
+        for _ in range(7):
+            z = np.exp(np.linspace(low, high, 41))
+            turn = np.clip(self._log_w(z, self._log_r(z)).argmin(), 1, 39)
+            low, high = np.log(z[turn - 1]), np.log(z[turn + 1])
+        return math.exp(float(self._log_w(z, self._log_r(z)).min()) / 2)
+
+    def density(self, x):
+        z, _ = self._solve(x)
+        return np.maximum(2 / np.pi * z.imag / x, 0)
+
+    def share_below(self, x):
+        z, log_r = self._solve(x)
+        ratio = self.tau / np.exp(log_r)[..., None]
+        logs = (self.share * np.log(1 - ratio)).sum((-2, -1))
+        return np.clip(1 + np.imag(self.depth * z - np.log(1 + z) + logs) / np.pi, 0, 1)
+
+    def _log_w(self, z, log_r):
+        scale = np.log(np.abs(1 + z)) + (self.depth - 1) * np.log(np.abs(z))
+        return scale + self.log_sigma_square + log_r.sum(-1)
+
+    def _log_r(self, z):
+        """log |r| of each layer, (P, d), at real z (P,), above 0 or in -rank .. 0: bisection."""
+        z, low, high = z[:, None], self.tau[:, 0], self.tau[:, -1]
+        whole, top = self.share.sum(1), (self.share * (self.tau == high[:, None])).sum(1)
+        least = np.where(z < 0, low * -(1 + whole / z), high * (1 + top / z))
+        low, high = np.log(least), np.log(high * np.abs(1 + whole / z))
+        sign = np.sign(z)
+        for _ in range(60):
+            middle = (low + high) / 2
+            r = sign * np.exp(middle)
+            above = np.abs(self._sum(r)[0]) > np.abs(z)  # a larger |r| makes the sum smaller
+            low, high = np.where(above, middle, low), np.where(above, high, middle)
+        return (low + high) / 2
+
+    def _sum(self, r):
+        """E tau/(r - tau), and its derivative by log r: arrays like r, (P, d)."""
+        far = 1 / (r[..., None] - self.tau)
+        weighed = self.share * self.tau * far
+        return weighed.sum(-1), -r * (weighed * far).sum(-1)
+
+    def _solve(self, x):
+        """z and log r at w = x^2 - i0, (P,) and (P, d): Newton, as w turns there from -x^2."""
+        log_x = np.log(x)
+        odds = np.linspace(-32, 32, 161)
+        p = self.rank / (1 + np.exp(-odds))
+        table = self._log_r(-p)
+        log_u = self._log_w(-p, table) / 2  # falls with p
+        start = np.interp(log_x, log_u[::-1], odds[::-1])
+        z = -self.rank / (1 + np.exp(-start)) + 0j
+        log_r = np.stack([np.interp(start, odds, column) for column in table.T], -1) - np.pi * 1j
+        for angle in self.TURN:
+            for _ in range(12):
+                own, slope = self._sum(np.exp(log_r))
+                lack = own - z[:, None]
+                off = _log(1 + z) + (self.depth - 1) * _log(z) + self.log_sigma_square
+                off = off + log_r.sum(-1) - (2 * log_x - 1j * angle)
+                step = -(off - (lack / slope).sum(-1))
+                step /= 1 / (1 + z) + (self.depth - 1) / z + (1 / slope).sum(-1)
+                z, log_r = z + step, log_r + (step[:, None] - lack) / slope
+                if np.abs(step).max() < (1e-12 if angle == self.TURN[-1] else 1e-4):
+                    break
+        return z, log_r
+
+
+def _log(z):
+    """log z in the upper half plane, where rounding must not make i pi into -i pi."""
+    return np.log(z / 1j) + np.pi / 2 * 1j
 
 
 def quarter_circle_mean(sigma):

@@ -13,13 +13,14 @@ import torch
 
 from course_lib import activations
 from course_lib.spectra import (
+    LayerProductLaw,
     ProductLaw,
     SingularValueLaw,
     mean_singular_value,
     quarter_circle_mean,
 )
 
-__all__ = [  # what a reader finds here; the last four are defined in `spectra`
+__all__ = [  # what a reader finds here; the last five are defined in `spectra`
     "standard_bound",
     "forward_variance",
     "backward_variance",
@@ -42,8 +43,10 @@ __all__ = [  # what a reader finds here; the last four are defined in `spectra`
     "Signal",
     "propagate",
     "layer_law",
+    "product_law",
     "SingularValueLaw",
     "ProductLaw",
+    "LayerProductLaw",
     "mean_singular_value",
     "quarter_circle_mean",
 ]
@@ -337,3 +340,25 @@ def layer_law(fan_in, fan_out, variance, activation, pre_activation_variance):
     return SingularValueLaw(
         fan_in, fan_out, variance, slopes(activation, pre_activation_variance) ** 2, SHARES
     )
+
+
+def product_law(width, variances, activation, pre_activation_variances):
+    """Return the law of the singular values of dz^d/dz^0, the product of d layers' Jacobians.
+
+    Parameters
+    ----------
+    width : int, of all layers and of the input;  variances : v_0 .. v_{d-1}
+    activation : a name of `activations.NAMES`
+    pre_activation_variances : array (d,), t^0 .. t^{d-1} of one input, as `propagate` gives them
+
+    Returns
+    -------
+    LayerProductLaw, for s^i ~ N(0, t^i)
+    """
+    variances, t = np.asarray(variances, dtype=float), np.asarray(pre_activation_variances)
+    if variances.ndim != 1 or t.shape != variances.shape:
+        raise ValueError(
+            f"pre_activation_variances needs a number for each of {variances.size} weight"
+            f" variances, not shape {t.shape}"
+        )
+    return LayerProductLaw(width * variances, slopes(activation, t) ** 2, SHARES)

@@ -220,6 +220,118 @@ def test_product_law_holds_on_sampled_products(depth):
     assert s[:, 0].mean() == pytest.approx(found.edge, rel=4 * n ** (-2 / 3))
 
 
+# ---- products of layers with slopes
+
+LAYERS = {
+    "alike": [slope_squares("spread", 100)] * 3,
+    "different": [slope_squares(kind, 100) for kind in ("two", "ones", "spread")],
+    "relu": [slope_squares("relu", 100)] * 3,
+    "one relu": [slope_squares("ones", 100), slope_squares("relu", 100)],
+}
+SIGMA_SQUARE = (1.0, 2.0, 0.5)
+
+
+def product_law(kind):
+    tau = LAYERS[kind]
+    return spectra.LayerProductLaw(SIGMA_SQUARE[: len(tau)], tau)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_layers_product_law_is_the_layers_law(kind):
+    tau = slope_squares(kind, 400)
+    one, layer = spectra.LayerProductLaw([0.7], [tau]), spectra.SingularValueLaw(9, 9, 0.7 / 9, tau)
+    assert one.mean == pytest.approx(layer.mean, rel=2e-6)
+    assert (one.rms, one.zeros) == pytest.approx((layer.rms, layer.zeros))
+    assert one.geometric_mean == pytest.approx(layer.geometric_mean)
+    assert one.edge == pytest.approx(layer.support[1], rel=1e-9)
+    x = layer.support[1] * np.array([1e-3, 0.1, 0.3, 0.5, 0.7, 0.9, 0.999, 1.5])
+    assert one.density(x) == pytest.approx(layer.density(x), rel=1e-5, abs=1e-5)
+    # The layer's is read from a table of 1001 points.
+    assert one.cumulative(x) == pytest.approx(layer.cumulative(x), abs=1e-4)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 5, 12, 30])
+def test_layers_with_slopes_1_follow_fuss_and_catalan(depth):
+    found, linear = (
+        spectra.LayerProductLaw([4.0] * depth, [[1.0]] * depth),
+        spectra.ProductLaw(depth),
+    )
+    scale = 2.0**depth
+    for name in ("mean", "rms", "geometric_mean", "edge"):
+        assert getattr(found, name) == pytest.approx(scale * getattr(linear, name), rel=1e-9), name
+    x = linear.edge * np.array([1e-8, 1e-4, 1e-2, 0.1, 0.5, 0.9, 0.9999])
+    assert scale * found.density(scale * x) == pytest.approx(linear.density(x), rel=1e-6)
+    assert found.cumulative(scale * x) == pytest.approx(linear.cumulative(x), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_product_law_of_layers_holds_on_sampled_products(kind):
+    """n = 400, 4 products: the tolerances of the linear products, which are of the same order."""
+    rng, n, tau = np.random.default_rng(7), 400, LAYERS[kind]
+    product = np.eye(n)
+    for sigma_square, own in zip(SIGMA_SQUARE, tau, strict=False):
+        # No layer knows another's order.
+        own = np.stack([rng.permutation(np.tile(own, 4)) for _ in range(4)])
+        product = product @ (
+            rng.normal(0, (sigma_square / n) ** 0.5, (4, n, n)) * np.sqrt(own)[:, None]
+        )
+    s, found, depth = np.linalg.svd(product, compute_uv=False), product_law(kind), len(tau)
+    assert s.mean() == pytest.approx(found.mean, abs=3 * depth / n)
+    assert math.sqrt((s**2).mean()) == pytest.approx(found.rms, abs=4 * depth / n)
+    assert s[:, 0].mean() == pytest.approx(found.edge, rel=4 * n ** (-2 / 3))
+    points = found.edge * np.array([0.003, 0.03, 0.1, 0.3, 0.6])
+    below = (s.ravel()[:, None] < points).mean(0)
+    assert below == pytest.approx(found.cumulative(points), abs=4 * depth / n)
+    zeros = 1 - min((own > 0).mean() for own in tau)  # the least rank, short of chance
+    assert found.zeros == pytest.approx(zeros) and (s < 1e-9).mean() >= found.zeros - 1e-12
+    if not zeros:
+        assert np.log(s).mean() == pytest.approx(math.log(found.geometric_mean), abs=5 * depth / n)
+
+
+def test_the_tolerances_tell_products_apart():
+    """The layers' mean slopes in place of their slopes: off by more than is allowed above."""
+    tau, found = LAYERS["different"], product_law("different")
+    flat = spectra.LayerProductLaw(SIGMA_SQUARE, [[own.mean()] for own in tau])
+    assert flat.rms == pytest.approx(found.rms)
+    assert abs(flat.mean - found.mean) > 3 * 3 / 400
+    assert abs(flat.cumulative(0.03 * found.edge) - found.cumulative(0.03 * found.edge)) > 12 / 400
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_density_share_mean_and_rms_of_a_product_agree(kind):
+    """Each by its own equation. The steps are small at the edge and at 0, where there are roots."""
+    found = product_law(kind)
+    angle = np.linspace(0, math.pi / 2, 601)
+    s = found.edge * np.sin(angle) ** (2 * found.depth)
+    density, share = found.density(s), found.cumulative(s)
+    steps = (density[1:] + density[:-1]) / 2 * np.diff(s)
+    # The trapezoid rule errs most in the first steps, where the density has no bound.
+    assert np.cumsum(steps)[1:] == pytest.approx(share[2:] - found.zeros, abs=2e-3)
+    assert np.trapezoid(density * s, s) == pytest.approx(found.mean, rel=1e-4)
+    assert np.trapezoid(density * s**2, s) == pytest.approx(found.rms**2, rel=1e-4)
+    assert (np.diff(share) > -1e-9).all()
+    outside = [-1.0, 0.0, found.edge, 2 * found.edge]
+    assert found.cumulative(outside).tolist() == [0, found.zeros, 1, 1]
+    assert found.density(outside).tolist() == [0, 0, 0, 0]
+
+
+def test_a_product_with_a_dead_layer_has_only_zeros():
+    dead = spectra.LayerProductLaw([1.0, 1.0], [[1.0, 0.5], [0.0, 0.0]])
+    assert (dead.mean, dead.rms, dead.geometric_mean, dead.edge, dead.zeros) == (0, 0, 0, 0, 1)
+    assert dead.density([0.0, 0.5]).tolist() == [0, 0]
+    assert dead.cumulative([-0.1, 0.0, 0.5]).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("depth", [10, 20])
+def test_deep_products_of_saturated_layers_are_no_trouble(depth):
+    """Slopes over ten powers of ten, and singular values over more: shares still rise."""
+    s = 4 * np.random.default_rng(3).normal(size=200)
+    found = spectra.LayerProductLaw([9.0] * depth, [(1 - np.tanh(s) ** 2) ** 2] * depth)
+    x = found.edge * np.geomspace(1e-9, 0.9999999, 60)
+    share = found.cumulative(x)
+    assert (np.diff(share) > 0).all() and (found.density(x) > 0).all()
+
+
 # ---- bad input
 
 
@@ -245,3 +357,10 @@ def test_wrong_arguments_are_refused():
     for wrong in (0, 1.5, None, True):
         with pytest.raises(ValueError, match="depth must be a whole number"):
             spectra.ProductLaw(wrong)
+    for sigma_square, tau in (([1.0], []), ([], []), ([1.0], [[1.0], [1.0]]), (1.0, [[1.0]])):
+        with pytest.raises(ValueError, match="need an entry for each of d layers"):
+            spectra.LayerProductLaw(sigma_square, tau)
+    with pytest.raises(ValueError, match=r"sigma_square needs numbers above 0, not \[ 1. -1.\]"):
+        spectra.LayerProductLaw([1.0, -1.0], [[1.0], [1.0]])
+    with pytest.raises(ValueError, match="slope_square needs finite values of at least 0"):
+        spectra.LayerProductLaw([1.0], [[-1.0]])

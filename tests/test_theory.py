@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from course_lib import activations, backprop, jacobian, results, theory
+from course_lib import activations, backprop, jacobian, models, results, theory
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -315,6 +315,26 @@ def test_law_of_a_layer_is_that_of_its_slopes():
     linear = theory.layer_law(300, 200, 1 / 300, "linear", 0.4)
     assert linear.mean == pytest.approx(theory.SingularValueLaw(300, 200, 1 / 300).mean, rel=1e-6)
     assert law.mean < linear.mean
+
+
+def test_law_of_a_product_of_layers_is_that_of_their_slopes():
+    """And of a real network of 4 x 300 units, given the variances of its own pre-activations.
+
+    Those scatter by sqrt(2/300) = 8 % in each layer; then the mean is within some d/n = 1 %.
+    """
+    n, d = 300, 4
+    net = models.MLP([n] * (d + 1) + [1], "tanh", seed=1, dtype=torch.float64)
+    trace = net(torch.randn(1, n, generator=torch.Generator().manual_seed(0), dtype=torch.float64))
+    own = [float(s.square().mean()) for s in trace.pre_activations[:d]]
+    law = theory.product_law(n, [1 / n] * d, "tanh", own)
+    s = torch.linalg.svdvals(jacobian.product(net, trace, 0, d - 1))[0].numpy()
+    assert s.mean() == pytest.approx(law.mean, rel=0.03)
+    points = law.edge * np.array([0.01, 0.1, 0.3])
+    assert (s[:, None] < points).mean(0) == pytest.approx(law.cumulative(points), abs=0.03)
+    linear = theory.product_law(n, [1 / n] * d, "linear", own)
+    assert linear.mean == pytest.approx(theory.ProductLaw(d).mean) and linear.mean > 1.2 * law.mean
+    with pytest.raises(ValueError, match=r"for each of 4 weight variances, not shape \(3,\)"):
+        theory.product_law(n, [1 / n] * d, "tanh", own[:3])
 
 
 # ---- at the paper's own size, against what ships: 5 x 1000 units on 300 Shapeset images
