@@ -6,6 +6,7 @@ and set while it is on the screen, and `readings` holds the numbers that it show
 
 from course_lib.widgets import base
 from course_lib.widgets.signal import SignalExplorer
+from course_lib.widgets.surface import CostSurface
 
-__all__ = ["SignalExplorer", "base"]
-ALL = {widget.name: widget for widget in (SignalExplorer,)}
+__all__ = ["CostSurface", "SignalExplorer", "base"]
+ALL = {widget.name: widget for widget in (SignalExplorer, CostSurface)}
