@@ -256,8 +256,11 @@ def trait(page, key):
 
 
 def at_rest(page):
-    """Wait until a widget has drawn what was asked of it: two frames."""
-    page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+    """Wait until a widget has drawn what was asked of it: two frames, unless a worker is busy."""
+    frames = "() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))"
+    page.evaluate(frames)
+    page.wait_for_function("""() => !document.querySelector('[aria-busy="true"]')""")
+    page.evaluate(frames)
 
 
 def pixels(page):
