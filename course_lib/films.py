@@ -157,3 +157,14 @@ def load(activation="tanh", depth=5, scheme="standard", seed=0):
         own("way_error") / 10_000,
         own("way_cost") / 1000,
     )
+
+
+def rate_from(activation, depth, scheme):
+    """Say in words where the rate of a network's film comes from: see `experiments.FILM_RATES`."""
+    if activation == "sigmoid" and (depth, scheme) == (5, "standard"):
+        return "that of depth 4, as no rate trained this depth"
+    if activation == "sigmoid" and scheme == "normalized":
+        return "that of the standard weights, as none was searched for"
+    if activation == "softsign" and depth < 5:
+        return "that of depth 5, as none was searched for"
+    return "chosen on validation pictures"

@@ -9,7 +9,7 @@ adds the validation error of each rate that was tried, and writes the folder of 
 
     python -m tools.ship hard-to-train/cost_surfaces-workstation.npz cost_surfaces.npz
 
-does the same with a result that has no curves, as one file.
+does the same with a result that has no curves, as one file; ``film.npz`` becomes whole numbers.
 """
 
 import pathlib
@@ -17,7 +17,7 @@ import sys
 
 import numpy as np
 
-from course_lib import results, storage
+from course_lib import films, results, storage
 from course_lib.jobs import Run, Watch
 
 LEFT_OUT = ("train_update", "train_cost")
@@ -34,6 +34,8 @@ def ship(joined, name, folder=results.FOLDER):
     joined, written = pathlib.Path(joined), []
     whole = storage.load(joined)
     made = {"command": whole.provenance["command"]}
+    if name == "film.npz":
+        whole = films.compact(whole)
     if name.endswith(".npz"):
         return [save(whole, pathlib.Path(folder) / name, whole.config, made)]
     for wanted in results.runs(whole):

@@ -5,8 +5,10 @@ and set while it is on the screen, and `readings` holds the numbers that it show
 """
 
 from course_lib.widgets import base
+from course_lib.widgets.film import TrainingFilm
+from course_lib.widgets.playground import Playground
 from course_lib.widgets.signal import SignalExplorer
 from course_lib.widgets.surface import CostSurface
 
-__all__ = ["CostSurface", "SignalExplorer", "base"]
-ALL = {widget.name: widget for widget in (SignalExplorer, CostSurface)}
+__all__ = ["CostSurface", "Playground", "SignalExplorer", "TrainingFilm"]
+ALL = {widget.name: widget for widget in (SignalExplorer, CostSurface, Playground)}
