@@ -154,6 +154,7 @@ function render({ model, el }) {
     ],
     build(view) {
       const top = view.row(), bottom = view.row();
+      top.classList.add("three");
       const layer = { label: "layer" }, sizes = { scale: "log" };
       view.forward = view.chart({ title: "Forward: standard deviation of z", x: layer, y: sizes, height: 210 }, top);
       view.backward = view.chart({ title: "Backward: size of dC/ds", x: layer, y: sizes, height: 210 }, top);

@@ -186,7 +186,7 @@ const stage = (() => {
       const yTicks = axes.y.ticks || (scale.y.log ? logTicks : linearTicks)(...scale.y.domain, height / 42);
       const yTexts = yTicks.map(format(axes.y));
       const left = 10 + 6.7 * Math.max(...yTexts.map((t) => t.length), 1);
-      const box = { left, right: width - 10, top: axes.y.label ? 22 : 8, bottom: height - (axes.x.label ? 38 : 22) };
+      const box = { left, right: width - 16, top: axes.y.label ? 22 : 8, bottom: height - (axes.x.label ? 38 : 22) };
       const xTicks = axes.x.ticks || (scale.x.log ? logTicks : linearTicks)(...scale.x.domain, (box.right - box.left) / 62);
       const px = (v) => box.left + scale.x.share(v) * (box.right - box.left);
       const py = (v) => box.bottom - Math.max(Math.min(scale.y.share(v), 9), -9) * (box.bottom - box.top);
