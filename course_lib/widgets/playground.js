@@ -10,7 +10,7 @@ function makeTrainer(core, shapeset) {
   const held = shapeset.sample(HELD_OUT, HELD_OUT_SEED);
   const heldOut = Float64Array.from(held.images);
   const images = new Float64Array(BATCH * shapeset.PIXELS); // float64 throughout: mixed arrays are slow
-  let net, stream, trace, part, rate, update;
+  let net, stream, trace, part, rate, update, costs;
 
   function start(spec) {
     const sizes = [shapeset.PIXELS, ...Array(spec.depth).fill(spec.width), CLASSES];
@@ -20,18 +20,17 @@ function makeTrainer(core, shapeset) {
     part = core.blankTrace(net, PART);
     rate = spec.rate;
     update = 0;
+    costs = [];
   }
 
-  // The mean cost of the mini-batches. Both work and look pause at each `yield`, if need be.
+  // Where there is no worker, all this pauses at a `yield`.
   function* train(count) {
-    let cost = 0;
     for (let k = 0; k < count; k++) {
       const batch = stream.batch(update++);
       images.set(batch.images);
-      cost += core.step(net, images, batch.labels, rate, trace) / count;
+      costs.push(core.step(net, images, batch.labels, rate, trace));
       yield;
     }
-    return cost;
   }
 
   function* look() {
@@ -62,9 +61,11 @@ function makeTrainer(core, shapeset) {
       }
       yield;
     }
+    const cost = costs.length ? core.mean(costs) : null; // of the mini-batches since the last look
+    costs = [];
     const counts = net.sizes.slice(1, -1).map((n) => n * WATCHED);
     return {
-      wrong, answers, certain,
+      wrong, answers, certain, cost,
       error: wrong.reduce((sum, own) => sum + own, 0) / HELD_OUT,
       saturation: counts.map((n, i) => shut[i] / n),
       gradient: counts.map((n, i) => Math.sqrt(Math.max(squares[i] / n - (total[i] / n) ** 2, 0))),
@@ -74,8 +75,8 @@ function makeTrainer(core, shapeset) {
   // Does what is asked: { spec } begins anew, { count } trains, { look: true } looks at the held-out pictures.
   function* work(task) {
     if (task.spec) start(task.spec);
-    const cost = task.count ? yield* train(task.count) : null;
-    return { update, cost, seen: task.look ? yield* look() : null };
+    if (task.count) yield* train(task.count);
+    return { update, seen: task.look ? yield* look() : null };
   }
 
   return { work };
@@ -87,6 +88,7 @@ const playground = (() => {
   const PICTURES = 8; // held-out pictures that are shown with their answers
   const HELD_OUT = 1000, HELD_OUT_SEED = 1;
   const CHANCE = 5 / 6; // the error of always giving the commonest answer
+  const LOST = 1e6; // nats: a network of such a cost does not come back
   const SLICE = 12; // ms of the page's own time, where there is no worker
   const STRETCH = 150; // ms that a stretch of updates should take
   const SCHEMES = [["standard", "standard"], ["normalized", "normalized"]];
@@ -188,11 +190,12 @@ const playground = (() => {
     let { trainers, workers } = hire();
     let specs = null, fresh = true, busy = false, closed = false, single = false, pausing = false, stretch = 10;
     const race = {
-      update: 0, stop: 0, running: false, away: false, seconds: 0, pace: 0, history: [], seen: null, cost: null,
+      update: 0, stop: 0, running: false, away: false, seconds: 0, pace: 0, history: [], seen: null,
       begin(wanted, stop) {
         specs = wanted;
         fresh = true;
         race.stop = stop;
+        race.seen = null;
         drive();
       },
       run(on) {
@@ -238,7 +241,6 @@ const playground = (() => {
 
     function note([a, b]) {
       race.update = a.update;
-      if (a.cost !== null) race.cost = { a: a.cost, b: b.cost };
       if (!a.seen) return ontrained();
       race.seen = { a: a.seen, b: b.seen };
       if (race.history.at(-1)?.update === race.update) race.history.pop();
@@ -250,7 +252,7 @@ const playground = (() => {
       fresh = false;
       const replies = await all(specs.map((spec) => ({ spec, look: true })));
       if (closed || fresh) return;
-      Object.assign(race, { seconds: 0, pace: 0, history: [], cost: null });
+      Object.assign(race, { seconds: 0, pace: 0, history: [] });
       note(replies);
     }
 
@@ -401,7 +403,7 @@ const playground = (() => {
   function describe(race) {
     const { points, error, says } = lead(race.seen), { update, a, b } = race.history.at(-1);
     const close = `: ${number(Math.abs(points))} points are within twice the standard error, ${number(error, 2)}`;
-    const lost = RACERS.filter((r) => race.cost && !Number.isFinite(race.cost[r])).map((r) => r.toUpperCase());
+    const lost = RACERS.filter((r) => !((race.seen[r].cost ?? 0) < LOST)).map((r) => r.toUpperCase());
     const layers = (r) => {
       const { saturation, gradient } = race.seen[r], top = saturation.length - 1;
       const shut = top ? `${percent(saturation[0])} of its first hidden layer and ${percent(saturation[top])} of its last are saturated`
@@ -410,7 +412,7 @@ const playground = (() => {
     };
     return `After ${number(update)} updates ${says}${says === "neither is ahead" ? close : ""}. A errs on ${percent(a)} of ${number(HELD_OUT)} held-out pictures, B on ${percent(b)}; ` +
       `always giving the commonest answer errs on ${percent(CHANCE)}. ` +
-      (lost.length ? `${lost.join(" and ")} diverged: at this rate the weights have left all bounds. ` : `${layers("a")} ${layers("b")}`);
+      (lost.length ? `${lost.join(" and ")} diverged: at this rate the weights have left all bounds.` : `${layers("a")} ${layers("b")}`);
   }
 
   const short = (race) => {
@@ -420,7 +422,7 @@ const playground = (() => {
 
   function readings(race) {
     const of = (r) => ({
-      error: race.seen[r].error, cost: race.cost && race.cost[r], saturation: race.seen[r].saturation,
+      error: race.seen[r].error, cost: race.seen[r].cost, saturation: race.seen[r].saturation,
       gradient: race.seen[r].gradient,
     });
     return {
@@ -443,14 +445,15 @@ const playground = (() => {
     const { race } = view, state = view.state();
     const doing = race.running ? (race.away ? "waits until it is seen" : `trains, ${number(race.pace, 2)} updates a second each`)
       : race.update >= state.updates ? "is over" : race.update ? "pauses" : "has not begun";
-    const cost = race.cost ? ` Cost of the last mini-batches: A ${number(race.cost.a)}, B ${number(race.cost.b)}.` : "";
+    const { a, b } = race.seen || {};
+    const cost = a && a.cost !== null ? ` Cost of the last mini-batches: A ${number(a.cost)}, B ${number(b.cost)}.` : "";
     view.counter.textContent = `The race ${doing}: ${number(race.update)} of ${number(state.updates)} updates.${cost}`;
     view.control("Run").name(race.running ? "Pause" : "Run");
   }
 
   function start(view, on) {
     const { race } = view;
-    if (on && race.update >= view.state().updates) race.begin(view.specs, view.state().updates);
+    if (on && race.update >= view.state().updates) again(view);
     view.pausing = !on;
     race.run(on);
     count(view);
@@ -461,6 +464,7 @@ const playground = (() => {
     const state = view.state();
     view.specs = RACERS.map((r) => specOf(state, r));
     view.race.begin(view.specs, state.updates);
+    view.panels.setAttribute("aria-busy", "true"); // until the new networks have been looked at
   }
 
   function choose(view, name) {
@@ -532,18 +536,17 @@ const playground = (() => {
     if (other) again(view);
     race.setStop(state.updates);
     count(view);
-    if (!race.seen) return null;
+    const consequence = other ? "The race starts again." : changed.has("updates") && race.seen ? short(race) : undefined;
+    if (!race.seen) return view.said && { ...view.said, consequence }; // the new numbers are on their way
+    view.panels.removeAttribute("aria-busy");
     const names = Object.fromEntries(RACERS.map((r, i) => [r, nameOf(view.specs[i], r)]));
     const look = looks(view.specs);
     drawErrors(view, race, names, look);
     drawBars(view, race.seen, look);
     view.answers(race.seen);
-    return {
-      description: describe(race),
-      consequence: other ? "The race starts again." : changed.has("updates") ? short(race) : undefined,
-      table: table(race, names),
-      readings: readings(race),
-    };
+    view.said = { description: describe(race), table: table(race, names), readings: readings(race) };
+    view.mounted?.();
+    return { ...view.said, consequence };
   }
 
   const changedSpecs = (view, state) =>
@@ -571,11 +574,20 @@ const playground = (() => {
     { label: "Start again", kind: "button", action: (view) => { view.race.run(false); again(view); } },
   ];
 
-  function render({ model, el }) {
-    return stage.open({
-      model, el, title: "Playground", python: "widgets.Playground", controls, build, update,
-      reset: (view) => { view.race.run(false); again(view); },
+  // Resolves when there is something to see: until then a page keeps its still picture.
+  async function render({ model, el }) {
+    let close;
+    await new Promise((mounted) => {
+      close = stage.open({
+        model, el, title: "Playground", python: "widgets.Playground", controls, update,
+        build(view) {
+          view.mounted = mounted;
+          build(view);
+        },
+        reset: (view) => { view.race.run(false); again(view); },
+      });
     });
+    return close;
   }
 
   return { render };

@@ -59,8 +59,9 @@ class Playground(base.Widget):
         Returns
         -------
         dict of "a" and "b" to dict
-            `update` and `error` (T,) on the held-out pictures; at the end `saturation` and
-            `gradient` (d,), the standard deviation of dC/ds^i, of each hidden layer.
+            `update` and `error` (T,) on the held-out pictures; `cost` (C,) of each 100
+            mini-batches; at the end `saturation` and `gradient` (d,), the standard deviation of
+            dC/ds^i, of each hidden layer.
         """
         return {
             racer: self._train(racer, updates, every or max(updates, 1), dtype) for racer in RACERS
@@ -87,6 +88,7 @@ class Playground(base.Widget):
         return {
             "update": history["update"].tolist(),
             "error": history["error"][:, 0].tolist(),
+            "cost": history["train_cost"][:, 0].tolist(),
             "saturation": saturated[0].tolist(),
             "gradient": std[0, :-1].tolist(),
         }
