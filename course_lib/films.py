@@ -21,8 +21,9 @@ THOUSANDTHS = (
 )
 LOGARITHMS = ("back_propagated_std", "weight_gradient_std")
 TEN_THOUSANDTHS = ("way_error",)
-# A bin's share of the activations is LARGEST / 10,000 x (n / ROOTS)^2: small ones stay visible.
-ROOTS, LARGEST = 127, "activation_largest_bin"
+# A bin's share of the activations is LARGEST / 10,000 x (n / ROOTS)^2. Small ones stay visible, and
+# a step of n is about what another 300 pictures would change.
+ROOTS, LARGEST = 63, "activation_largest_bin"
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ async function inflated(text) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Three tables of whole numbers, as film.py packed them: `table(k, n, t)` reads one.
+// Three tables of whole numbers, as film.py packed them; each is read by (k, n, t).
 async function unpack() {
   const bytes = await inflated(FILMS.packed);
   const times = FILMS.frames.length;
@@ -35,10 +35,11 @@ async function unpack() {
     const values = new Int32Array(count);
     for (let i = 0; i < count; i++) {
       const code = bytes[place + i] | (bytes[place + count + i] << 8);
-      values[i] = (i % times ? values[i - 1] : 0) + ((code >>> 1) ^ -(code & 1));
+      const before = i % (times * kinds) < kinds ? 0 : values[i - kinds];
+      values[i] = before + ((code >>> 1) ^ -(code & 1));
     }
     place += 2 * count;
-    return (k, n, t) => values[(k * rows + n) * times + t];
+    return (k, n, t) => values[(n * times + t) * kinds + k];
   };
   const bins = table(FILMS.edges.length - 1, layers);
   return { bins, columns: table(9, layers), ends: table(2, FILMS.films.length) };
@@ -107,7 +108,8 @@ function saturation(film, frame) {
 }
 
 function sizes(film, frame) {
-  const spread = `The standard deviation is ${listed(frame.std, (v) => stage.number(v, 2))} in ${layerNames(film.depth)}`;
+  const spreads = listed(frame.std, (v) => stage.number(v, 2));
+  const spread = `The standard deviation is ${spreads} in ${layerNames(film.depth)}`;
   if (film.depth === 1) return `${spread}.`;
   const ratio = (values) => stage.number(values[0] / values[film.depth - 1], 2);
   return `${spread}; in layer 1 the gradient dC/ds is ${ratio(frame.gradient)} times, dC/dW ` +
@@ -115,12 +117,14 @@ function sizes(film, frame) {
 }
 
 const verdict = (frame) =>
-  `The test error is ${stage.percent(frame.error)} (always the same answer: ${stage.percent(CHANCE)}), the cost ${stage.number(frame.cost)} nats.`;
+  `The test error is ${stage.percent(frame.error)} (always the same answer: ${stage.percent(CHANCE)}), ` +
+  `the cost ${stage.number(frame.cost)} nats.`;
 
 function describe(shown, t) {
   return shown.map((film, i) => {
     const frame = film.frames[t];
-    const when = i ? `With ${film.scheme} weights` : `At update ${stage.number(frame.update)}, with ${film.scheme} weights`;
+    const weights = `ith ${film.scheme} weights`;
+    const when = i ? `W${weights}` : `At update ${stage.number(frame.update)}, w${weights}`;
     return `${when} (rate ${stage.number(film.rate)}, ${film.source}), ${saturation(film, frame)}. ` +
       `${sizes(film, frame)} ${verdict(frame)}`;
   }).join(" ");
@@ -129,20 +133,25 @@ function describe(shown, t) {
 function consequence(shown, t, before) {
   const frame = shown[0].frames[t];
   const old = before === null || before === frame.error ? "" : `, before ${stage.percent(before)}`;
-  return `Saturated: ${listed(frame.saturated, share)} in ${layerNames(shown[0].depth)}; test error ${stage.percent(frame.error)}${old}.`;
+  return `Saturated: ${listed(frame.saturated, share)} in ${layerNames(shown[0].depth)}; ` +
+    `test error ${stage.percent(frame.error)}${old}.`;
 }
 
 function table(shown, t) {
   const rows = shown.flatMap((film) => {
     const frame = film.frames[t];
     return frame.mean.map((mean, layer) => [
-      shown.length > 1 ? `${film.scheme}, layer ${layer + 1}` : `layer ${layer + 1}`, mean, frame.std[layer],
-      ...frame.percentiles[layer], stage.percent(frame.saturated[layer]), frame.gradient[layer], frame.weight_gradient[layer],
+      shown.length > 1 ? `${film.scheme}, layer ${layer + 1}` : `layer ${layer + 1}`,
+      mean, frame.std[layer], ...frame.percentiles[layer], stage.percent(frame.saturated[layer]),
+      frame.gradient[layer], frame.weight_gradient[layer],
     ]);
   });
   return {
     caption: `Update ${stage.number(FILMS.frames[t])}: activations of 300 test pictures, gradients of the cost`,
-    columns: ["layer", "mean", "std", "2nd percentile", "median", "98th percentile", "saturated", "std of dC/ds", "std of dC/dW"],
+    columns: [
+      "layer", "mean", "std", "2nd percentile", "median", "98th percentile", "saturated",
+      "std of dC/ds", "std of dC/dW",
+    ],
     rows,
   };
 }
@@ -177,15 +186,18 @@ function drawLayers(own, film, t, logarithmic) {
     const most = 105 * Math.max(...film.frames.map((other) => Math.max(...other.histogram[layer])));
     const domain = logarithmic ? [100 * WEAKEST, 100] : [0, most];
     const at = (part) => (logarithmic ? domain[0] * (domain[1] / domain[0]) ** part : part * most);
-    const grey = (from, to) => ({ kind: "area", x: [from, to], low: [domain[0], domain[0]], high: [domain[1], domain[1]], colour: "#808080" });
+    const [floor, ceiling] = domain;
+    const grey = (from, to) =>
+      ({ kind: "area", x: [from, to], low: [floor, floor], high: [ceiling, ceiling], colour: "#808080" });
     const [low, high] = BOUNDS[film.activation];
     const { mean, std, percentiles, saturated, histogram } = frame;
     const [bottom, , top] = percentiles[layer];
     const spread = [mean[layer] - std[layer], mean[layer] + std[layer]];
     chart.draw({
       title: `Layer ${layer + 1}: ${share(saturated[layer])} saturated`,
-      label: `Layer ${layer + 1}: mean ${stage.number(mean[layer], 2)}, standard deviation ${stage.number(std[layer], 2)}, ` +
-        `2nd and 98th percentile ${stage.number(bottom, 2)} and ${stage.number(top, 2)}, ${share(saturated[layer])} saturated.`,
+      label: `Layer ${layer + 1}: mean ${stage.number(mean[layer], 2)}, ` +
+        `standard deviation ${stage.number(std[layer], 2)}, 2nd and 98th percentile ${stage.number(bottom, 2)} and ` +
+        `${stage.number(top, 2)}, ${share(saturated[layer])} saturated.`,
       x: { domain: reach, ticks: [reach[0], (reach[0] + 1) / 2, 1] },
       y: { domain, scale: logarithmic ? "log" : "linear" },
       marks: [
@@ -214,10 +226,10 @@ function drawCurve(own, film, t, quantity, domain) {
   const marks = film.frames[0][quantity].flatMap((_, layer) => {
     const y = film.frames.map((frame) => factor * frame[quantity][layer]);
     const some = places.filter((place) => (place - layer) % 5 === 0);
-    const look = { colour: stage.LAYERS[layer] };
+    const colour = stage.LAYERS[layer], marker = stage.MARKERS[layer], name = `layer ${layer + 1}`;
     return [
-      { kind: "line", x: places, y, ...look },
-      { kind: "points", x: some, y: some.map((place) => y[place]), marker: stage.MARKERS[layer], name: `layer ${layer + 1}`, ...look },
+      { kind: "line", x: places, y, colour },
+      { kind: "points", x: some, y: some.map((place) => y[place]), marker, colour, name },
     ];
   });
   own.curve.draw({
@@ -279,11 +291,13 @@ function player(view) {
 }
 
 const options = (names) => names.map((name) => [name, name]);
+const layersText = (v) => `${v} ${v === 1 ? "layer" : "layers"}`;
+const quantities = Object.entries(QUANTITIES).map(([key, own]) => [key, own.name]);
 const film = "Film", moment = "Moment", figure = "Figures";
 
 const controls = [
-  { key: "activation", label: "Activation", kind: "choice", options: options(["sigmoid", "tanh", "softsign"]), group: film },
-  { key: "depth", label: "Depth", kind: "number", min: 1, max: 5, step: 1, say: (v) => `${v} hidden ${v === 1 ? "layer" : "layers"}`, group: film },
+  { key: "activation", label: "Activation", kind: "choice", options: options(Object.keys(BOUNDS)), group: film },
+  { key: "depth", label: "Depth", kind: "number", min: 1, max: 5, step: 1, say: layersText, group: film },
   { key: "scheme", label: "Weights", kind: "choice", options: options(SCHEMES), group: film },
   { key: "seed", label: "Seed", kind: "number", min: 0, max: 2, step: 1, group: film },
   { key: "update", label: "Update", kind: "number", values: FILMS.frames, group: moment },
@@ -291,7 +305,7 @@ const controls = [
   { label: "Back", kind: "button", action: (view) => view.player.step(-1), group: moment },
   { label: "Forward", kind: "button", action: (view) => view.player.step(1), group: moment },
   { key: "speed", label: "Speed", kind: "choice", options: options(Object.keys(SPEEDS)), group: moment },
-  { key: "quantity", label: "Over the training", kind: "choice", options: Object.entries(QUANTITIES).map(([key, own]) => [key, own.name]), group: figure },
+  { key: "quantity", label: "Over the training", kind: "choice", options: quantities, group: figure },
   { key: "compare", label: "The other weights beside it", kind: "switch", group: figure },
   { key: "logarithmic", label: "Logarithmic heights", kind: "switch", group: figure },
 ];
@@ -321,7 +335,8 @@ async function render({ model, el }) {
       view.screens.forEach((own, i) => {
         own.element.hidden = own.curve.element.hidden = i >= shown.length;
         if (i >= shown.length) return;
-        own.heading.textContent = `${shown[i].activation}, ${shown[i].scheme} weights, update ${stage.number(FILMS.frames[t])}`;
+        const { activation, scheme } = shown[i];
+        own.heading.textContent = `${activation}, ${scheme} weights, update ${stage.number(FILMS.frames[t])}`;
         drawLayers(own, shown[i], t, state.logarithmic);
         drawCurve(own, shown[i], t, state.quantity, reachOf(shown, state.quantity));
       });

@@ -155,8 +155,8 @@ def _data():
 def _packed(stored):
     """Return the numbers of the films as bytes.
 
-    Three tables: histograms (bins, N, T), the numbers of `_LAYERED` (K, N, T), and error and cost
-    (2, R, T), where N counts the layers of all films. Of each table all low bytes, then all high
+    Three tables: histograms (N, T, bins), the numbers of `_LAYERED` (N, T, 9), and error and cost
+    (R, T, 2), where N counts the layers of all films. Of each table all low bytes, then all high
     bytes, of differences in time, written as 2 n if n is not negative and else -2 n - 1: nearly all
     of them are small.
     """
@@ -168,8 +168,7 @@ def _packed(stored):
     ends = np.stack([stored["way_error"], stored["way_cost"]], 1)
     found = b""
     for table in (bins, columns, ends):
-        values = np.moveaxis(table.astype(np.int64), 1, 0)
-        step = np.diff(values, prepend=0)
+        step = np.diff(np.swapaxes(table.astype(np.int64), 1, 2), axis=1, prepend=0)
         code = np.where(step >= 0, 2 * step, -2 * step - 1)
         found += (code & 255).astype(np.uint8).tobytes() + (code >> 8).astype(np.uint8).tobytes()
     return found
