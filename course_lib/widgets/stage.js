@@ -159,7 +159,10 @@ const stage = (() => {
     return `<svg width="24" height="12" viewBox="0 0 24 12" aria-hidden="true">${own}</svg>`;
   }
 
-  let clips = 0;
+  // Several widgets, each with this text of its own, may stand in one page.
+  const own = Math.random().toString(36).slice(2);
+  let ids = 0;
+  const newId = () => `stage-${own}-${ids++}`;
 
   // A chart in its own place: `spec` has title, height and the axes x and y; `draw` shows marks.
   function chart(spec) {
@@ -167,7 +170,7 @@ const stage = (() => {
     const legend = make("p", { class: "chart-legend" });
     const plot = make("div", { class: "chart-plot" });
     const element = make("div", { class: "chart" }, title, legend, plot);
-    const clip = `clip-${Math.random().toString(36).slice(2)}-${clips++}`;
+    const clip = newId();
     let shown = null, width = 0;
 
     function paint() {
@@ -224,10 +227,9 @@ const stage = (() => {
 
   // ---------------------------------------------------------------- controls
   // Each builder returns the element, and how to show a value, a text and whether it is in use.
-  let controls = 0;
 
   function choice(spec, set) {
-    const id = `control-${controls++}`;
+    const id = newId();
     const field = make("select", { id, onchange: () => set(spec.options[field.selectedIndex][0]) },
       ...spec.options.map(([value, text]) => make("option", { value }, text)));
     const element = make("div", { class: "control" }, make("label", { for: id }, spec.label), field);
@@ -235,7 +237,7 @@ const stage = (() => {
   }
 
   function slider(spec, set) {
-    const id = `control-${controls++}`;
+    const id = newId();
     const [min, max, step] = spec.values ? [0, spec.values.length - 1, 1] : [spec.min, spec.max, spec.step || 1];
     // The slider says its value itself; an <output> would be announced at every step.
     const output = make("span", { class: "value", "aria-hidden": "true" });
@@ -256,7 +258,7 @@ const stage = (() => {
   }
 
   function toggle(spec, set) {
-    const id = `control-${controls++}`;
+    const id = newId();
     const field = make("input", { id, type: "checkbox", onchange: () => set(field.checked) });
     const element = make("div", { class: "control switch" }, field, make("label", { for: id }, spec.label));
     return { element, field, show: (value) => { field.checked = value; } };
@@ -398,6 +400,8 @@ const stage = (() => {
     const root = make("section", { class: "stage", "aria-label": spec.title },
       make("p", { class: "title" }, spec.title), bar, status, view.panels, what, numbers.element,
       make("div", { class: "foot" }, linkButton, resetButton, field));
+    // JupyterLab would take arrow keys for its own, to move from cell to cell.
+    root.addEventListener("focusin", ({ target }) => target.setAttribute("data-lm-suppress-shortcuts", ""));
 
     function show() {
       const state = view.state();
