@@ -6,9 +6,13 @@ and set while it is on the screen, and `readings` holds the numbers that it show
 
 from course_lib.widgets import base
 from course_lib.widgets.film import TrainingFilm
+from course_lib.widgets.jacobian import JacobianSpectrum
 from course_lib.widgets.playground import Playground
 from course_lib.widgets.signal import SignalExplorer
 from course_lib.widgets.surface import CostSurface
 
-__all__ = ["CostSurface", "Playground", "SignalExplorer", "TrainingFilm"]
-ALL = {widget.name: widget for widget in (SignalExplorer, CostSurface, Playground)}
+__all__ = ["CostSurface", "JacobianSpectrum", "Playground", "SignalExplorer", "TrainingFilm"]
+ALL = {
+    widget.name: widget
+    for widget in (SignalExplorer, TrainingFilm, CostSurface, JacobianSpectrum, Playground)
+}
