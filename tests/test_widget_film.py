@@ -188,6 +188,7 @@ def test_switches_and_choices_by_pointer(page):
         browser.at_rest(page)
         assert browser.pixels(page) != picture
         picture = browser.pixels(page)
+    assert page.locator(".film-layers text").filter(has_text="0.01").count() >= 5, "heights"
     control(page, "Over the training").select_option("gradient")
     control(page, "Activation").select_option("sigmoid")
     found = shown(page)
