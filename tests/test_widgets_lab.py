@@ -30,7 +30,7 @@ if not browser.CHROMIUM:
     pytest.skip("browser checks left out: no Chromium on this machine", allow_module_level=True)
 
 ROOT = Path(__file__).parents[1]
-# How each widget starts; what is done to it by keyboard (label, key, and the trait that changes), by
+# How each widget starts; what is done to it by keyboard (label, key, trait that changes), by
 # pointer (label, share of the control's width, trait) and from Python (trait, value).
 PLAN = {
     "signal": {
