@@ -324,7 +324,7 @@ class _Chain:
 
     def edge(self):
         low, high = -20.0, 20.0  # of log z
-        for _ in range(7):
+        for _ in range(6):
             z = np.exp(np.linspace(low, high, 41))
             turn = np.clip(self._log_w(z, self._log_r(z)).argmin(), 1, 39)
             low, high = np.log(z[turn - 1]), np.log(z[turn + 1])
@@ -345,18 +345,24 @@ class _Chain:
         return scale + self.log_sigma_square + log_r.sum(-1)
 
     def _log_r(self, z):
-        """log |r| of each layer, (P, d), at real z (P,), above 0 or in -rank .. 0: bisection."""
+        """log |r| of each layer, (P, d), at real z (P,), above 0 or in -rank .. 0.
+
+        By Newton's method on the logarithms, kept between bounds; a larger |r| has a smaller sum.
+        """
         z, low, high = z[:, None], self.tau[:, 0], self.tau[:, -1]
         whole, top = self.share.sum(1), (self.share * (self.tau == high[:, None])).sum(1)
-        least = np.where(z < 0, low * -(1 + whole / z), high * (1 + top / z))
-        low, high = np.log(least), np.log(high * np.abs(1 + whole / z))
-        sign = np.sign(z)
-        for _ in range(60):
-            middle = (low + high) / 2
-            r = sign * np.exp(middle)
-            above = np.abs(self._sum(r)[0]) > np.abs(z)  # a larger |r| makes the sum smaller
-            low, high = np.where(above, middle, low), np.where(above, high, middle)
-        return (low + high) / 2
+        low = np.log(np.where(z < 0, low * -(1 + whole / z), high * (1 + top / z)))
+        high = np.log(high * np.abs(1 + whole / z))
+        found = (low + high) / 2
+        for _ in range(100):
+            value, slope = self._sum(np.sign(z) * np.exp(found))
+            above = np.abs(value) > np.abs(z)
+            low, high = np.where(above, found, low), np.where(above, high, found)
+            last, found = found, found - value / slope * np.log(value / z)
+            found = np.where((found >= low) & (found <= high), found, (low + high) / 2)
+            if np.abs(found - last).max() < 1e-14:
+                break
+        return found
 
     def _sum(self, r):
         """E tau/(r - tau), and its derivative by log r: arrays like r, (P, d)."""
