@@ -26,6 +26,7 @@ from benchmarks import (
     jacobian,
     lessons,
     machine,
+    playground,
     shapeset,
     training,
 )
@@ -46,7 +47,7 @@ def test_every_benchmark_has_a_recorded_result_with_its_origin():
     """But for those that say themselves that a machine may be unable to run them."""
     elsewhere = {name for name in runner.names() if hasattr(runner.module(name), "missing")}
     assert "lessons" in runner.names() and "__main__" not in runner.names()
-    assert elsewhere == {"gpu"}
+    assert elsewhere == {"gpu", "playground"}
     assert set(runner.names()) - elsewhere <= set(RECORDED) <= set(runner.names())
     for result in RECORDED.values():
         assert finite(result["results"])
@@ -288,6 +289,20 @@ def test_instrumentation_gives_the_share_of_each_training():
     numbers = instrumentation.run([case], widths=(5,), rounds=1, seconds=0)
     assert finite(numbers) and numbers["small: records"] == 11
     assert "small: % added to the training" in numbers
+
+
+def test_a_race_in_the_page_is_timed_and_read():
+    if why := playground.missing():
+        pytest.skip(why)
+    numbers = playground.run(seeds=(0,), updates=100)
+    assert finite(numbers)
+    assert numbers["seed 0: updates"] == 100
+    looks = [(0.1 * k, 100 * k, points, 1, k < 4) for k, points in enumerate((0, 6, 1, 9, 8))]
+    ahead = {name: v for name, v in playground.story(looks).items() if "ahead by" in name}
+    assert ahead == {  # one look alone is not enough
+        "normalized ahead by 5 points after updates": 300,
+        "normalized ahead by 5 points after seconds": pytest.approx(0.3),
+    }
 
 
 def test_drawing_of_shapeset_is_timed(monkeypatch):

@@ -2,6 +2,7 @@
 //
 // Each network trains in a worker of its own; where a page may start none, both train in slices of the
 // page's own time. They go in lock step: a stretch of updates each, then both wait for the slower one.
+// RACES comes from playground.py.
 
 // What one worker does. A function without free variables: a worker starts from its text.
 function makeTrainer(core, shapeset) {
@@ -95,25 +96,6 @@ const playground = (() => {
   const ACTIVATIONS = ["sigmoid", "tanh", "softsign", "relu"].map((name) => [name, stage.LABELS[name]]);
   const RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1];
   const STOPS = [100, 1000, 3000, 10000, 20000, 50000, 100000, 200000];
-  const RACES = {
-    "Standard against normalized": [
-      { depth: 5, width: 100, activation: "tanh", scheme: "standard", rate: 0.01 },
-      { depth: 5, width: 100, activation: "tanh", scheme: "normalized", rate: 0.01 },
-    ],
-    "Sigmoid against softsign": [
-      { depth: 5, width: 100, activation: "sigmoid", scheme: "normalized", rate: 0.1 },
-      { depth: 5, width: 100, activation: "softsign", scheme: "normalized", rate: 0.1 },
-    ],
-    "One layer against five": [
-      { depth: 1, width: 100, activation: "tanh", scheme: "normalized", rate: 0.03 },
-      { depth: 5, width: 100, activation: "tanh", scheme: "normalized", rate: 0.03 },
-    ],
-    "Small rate against large": [
-      { depth: 5, width: 100, activation: "softsign", scheme: "standard", rate: 0.01 },
-      { depth: 5, width: 100, activation: "softsign", scheme: "standard", rate: 0.1 },
-    ],
-  };
-
   const percent = (share) => `${number(100 * share)} %`;
   const specOf = (state, racer) => ({
     ...Object.fromEntries(["depth", "width", "activation", "scheme", "rate"].map((key) => [key, state[`${racer}_${key}`]])),

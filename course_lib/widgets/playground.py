@@ -1,5 +1,7 @@
 """Playground: two networks learn Shapeset-3x2 in the page, side by side on the same pictures."""
 
+import json
+
 import torch
 import traitlets
 
@@ -14,6 +16,29 @@ ACTIVATIONS = ("sigmoid", "tanh", "softsign", "relu")
 WIDTHS = (20, 50, 100, 200)
 RATES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 STOPS = (100, 1_000, 3_000, 10_000, 20_000, 50_000, 100_000, 200_000)
+KEYS = ("depth", "width", "activation", "scheme", "rate")  # of one network
+# The races that one click sets up and starts: network A, network B.
+RACES = {
+    name: [dict(zip(KEYS, network, strict=True)) for network in pair]
+    for name, pair in {
+        "Standard against normalized": (
+            (5, 100, "tanh", "standard", 0.01),
+            (5, 100, "tanh", "normalized", 0.01),
+        ),
+        "Sigmoid against softsign": (
+            (5, 100, "sigmoid", "normalized", 0.1),
+            (5, 100, "softsign", "normalized", 0.1),
+        ),
+        "One layer against five": (
+            (1, 100, "tanh", "normalized", 0.03),
+            (5, 100, "tanh", "normalized", 0.03),
+        ),
+        "Small rate against large": (
+            (5, 100, "softsign", "standard", 0.01),
+            (5, 100, "softsign", "standard", 0.1),
+        ),
+    }.items()
+}
 STILL = 1_000  # updates that the still picture is drawn after
 
 
@@ -49,6 +74,19 @@ class Playground(base.Widget):
     seed = traitlets.Int(0, min=0, max=99).tag(sync=True)
     updates = traitlets.Enum(STOPS, 20_000).tag(sync=True)
 
+    @classmethod
+    def race(cls, name, **state):
+        """Return the widget with the two networks of one of `RACES`."""
+        if name not in RACES:
+            raise ValueError(f"no race {name!r}; choose one of {', '.join(RACES)}")
+        pair = zip(RACERS, RACES[name], strict=True)
+        chosen = {f"{r}_{key}": value for r, own in pair for key, value in own.items()}
+        return cls(**chosen | state)
+
+    @classmethod
+    def data(cls):
+        return f"const RACES = {json.dumps(RACES)};"
+
     def measure(self, updates, every=None, dtype=torch.float64):
         """Train with course_lib as the page trains with JavaScript, and look at the same pictures.
 
@@ -68,8 +106,7 @@ class Playground(base.Widget):
         }
 
     def _spec(self, racer):
-        keys = ("depth", "width", "activation", "scheme", "rate")
-        return {key: getattr(self, f"{racer}_{key}") for key in keys}
+        return {key: getattr(self, f"{racer}_{key}") for key in KEYS}
 
     def _train(self, racer, updates, every, dtype):
         spec = self._spec(racer)
