@@ -4,7 +4,6 @@
 and set while it is on the screen, and `readings` holds the numbers that it shows.
 """
 
-from course_lib.widgets import base
 from course_lib.widgets.film import TrainingFilm
 from course_lib.widgets.jacobian import JacobianSpectrum
 from course_lib.widgets.playground import Playground
