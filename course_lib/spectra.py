@@ -261,7 +261,7 @@ class LayerProductLaw:
         square = [s * (tau @ share) for s, (tau, share) in zip(sigma_square, layers, strict=True)]
         self.mean = self.rms = self.geometric_mean = self.edge = 0.0
         if min(square) > 0:
-            self._chain = _Chain(sigma_square, layers, 1 - self.zeros)
+            self._chain = _Chain(sigma_square, layers)
             self.rms = math.exp(np.log(square).sum() / 2)
             self.mean, self.edge = self._chain.mean(), self._chain.edge()
             self.geometric_mean = 0.0 if self.zeros else math.exp(self._chain.mean_log() / 2)
@@ -299,8 +299,8 @@ class _Chain:
 
     TURN = (*np.linspace(np.pi, 0.25, 12), *np.geomspace(0.1, 1e-10, 14))
 
-    def __init__(self, sigma_square, layers, rank):
-        self.rank, self.depth = rank, len(layers)
+    def __init__(self, sigma_square, layers):
+        self.depth = len(layers)
         self.log_sigma_square = np.log(sigma_square).sum()
         found = []
         for tau, share in layers:
@@ -309,6 +309,7 @@ class _Chain:
         widest = max(len(tau) for tau, _ in found)  # the others are padded with shares of 0
         self.tau = np.array([np.pad(tau, (0, widest - len(tau)), "edge") for tau, _ in found])
         self.share = np.array([np.pad(share, (0, widest - len(share))) for _, share in found])
+        self.rank = self.share.sum(1).min()
 
     def mean(self, nodes=60):
         # E sqrt(lambda) = (2/pi) int u d(p) with w = -u^2; p = rank sin^2 takes away both roots.

@@ -192,8 +192,7 @@ function makeSpectra(core) {
       this.depth = layers.length;
       this.logSigma = sigmaSquare.map(Math.log);
       this.rank = Math.min(...layers.map((layer) => layer.whole));
-      if (this.rank > 1 - 1e-12) this.rank = 1;
-      this.zeros = 1 - this.rank;
+      this.zeros = this.rank > 1 - 1e-12 ? 0 : 1 - this.rank;
       this.rms = Math.sqrt(layers.reduce((all, { tau, share }, l) =>
         all * sigmaSquare[l] * tau.reduce((sum, t, k) => sum + t * share[k], 0), 1));
       const dead = new Array(this.depth).fill(0); // where a layer has no slope but 0
