@@ -183,7 +183,7 @@ function drawLayers(own, film, t, logarithmic) {
     chart.element.hidden = layer >= film.depth;
     if (layer >= film.depth) return;
     const frame = film.frames[t];
-    const most = 105 * Math.max(...film.frames.map((other) => Math.max(...other.histogram[layer])));
+    const most = 118 * Math.max(...frame.histogram[layer]); // leaves room for the bar across
     const domain = logarithmic ? [100 * WEAKEST, 100] : [0, most];
     const at = (part) => (logarithmic ? domain[0] * (domain[1] / domain[0]) ** part : part * most);
     const [floor, ceiling] = domain;
@@ -204,7 +204,7 @@ function drawLayers(own, film, t, logarithmic) {
         grey(reach[0], low), grey(high, 1),
         { kind: "bars", edges: film.edges, heights: histogram[layer].map((v) => 100 * v), colour: stage.LAYERS[layer] },
         { kind: "rule", x: mean[layer] },
-        { kind: "line", x: spread, y: [at(0.9), at(0.9)], width: 3 },
+        { kind: "line", x: spread, y: [at(0.94), at(0.94)], width: 3 },
         { kind: "points", x: [bottom, top], y: [at(0.05), at(0.05)], marker: "^" },
       ],
     });
@@ -312,8 +312,8 @@ const controls = [
 
 function build(view) {
   const films = view.row();
-  const key = "Heights: share of the activations in each bin, in %. Grey: saturated. Dotted line: mean; bar across: " +
-    "one standard deviation to either side; triangles: 2nd and 98th percentile.";
+  const key = "Heights: share of the activations in each bin, in %; linear ones to each layer's own scale. " +
+    "Grey: saturated. Dotted line: mean; bar across: one standard deviation to either side; triangles: 2nd and 98th percentile.";
   view.panels.append(stage.make("p", { class: "chart-legend" }, key));
   const curves = view.row();
   view.screens = SCHEMES.map(() => screen(view, films, curves));
