@@ -313,7 +313,8 @@ const controls = [
 function build(view) {
   const films = view.row();
   const key = "Heights: share of the activations in each bin, in %; linear ones to each layer's own scale. " +
-    "Grey: saturated. Dotted line: mean; bar across: one standard deviation to either side; triangles: 2nd and 98th percentile.";
+    "Grey: saturated. Dotted line: mean; bar across: one standard deviation to either side; " +
+    "triangles: 2nd and 98th percentile.";
   view.panels.append(stage.make("p", { class: "chart-legend" }, key));
   const curves = view.row();
   view.screens = SCHEMES.map(() => screen(view, films, curves));
