@@ -13,7 +13,7 @@ if not importlib.util.find_spec("playwright"):
 
 import browser  # noqa: E402  (tests/browser.py)
 
-from course_lib import backprop, models, widgets  # noqa: E402
+from course_lib import backprop, models, shapeset, widgets  # noqa: E402
 
 if not browser.CHROMIUM:
     pytest.skip("browser checks left out: no Chromium on this machine", allow_module_level=True)
@@ -291,13 +291,14 @@ def test_a_slider_by_pointer(page, label, key):
     assert browser.pixels(page) != picture
 
 
-def test_the_learning_rate_counts(page):
+def test_the_learning_rate_and_the_seed_count(page):
     """At a rate of 1 rounding would grow to a percent within 60 updates; 0.03 is far from that."""
     control(page, "Rate of B").press("ArrowRight")
+    control(page, "Seed of both").press("ArrowRight")
     control(page, "Updates").press("Home")
     button(page, "Run").click()
     found = wait(page, "r.update === 100 && !r.running")
-    assert agrees(found, widgets.Playground(**SMALL, b_rate=0.03), 100)
+    assert agrees(found, widgets.Playground(**SMALL, b_rate=0.03, seed=1), 100)
     assert found["a"]["error"] != found["b"]["error"]
 
 
@@ -328,13 +329,19 @@ def test_words_and_numbers_agree(page):
 
 
 def test_right_and_wrong_are_said_in_words(page):
+    """Of the first eight held-out pictures, beside the name of what they show."""
+    images, labels = shapeset.sample(1_000, seed=1)
     cards = page.locator(".answers li").all_inner_texts()
     assert len(cards) == 8
-    for card in cards:
-        _, *answers = card.split("\n")
-        assert len(answers) == 2
-        assert all(("\u2713 right" in a) != ("\u2717" in a) for a in answers)
-        assert all(a.endswith("% sure") for a in answers)
+    for racer, scheme in enumerate(("standard", "normalized")):
+        model = models.MLP([1024, 20, 20, 9], "tanh", scheme=scheme, dtype=torch.float64)
+        share, answer = model(images[:8].double()).logits[0].softmax(-1).max(-1)
+        for i, card in enumerate(cards):
+            truth, *said = card.split("\n")
+            assert truth == shapeset.CLASSES[labels[i]]
+            wrong = f"\u2717 {shapeset.CLASSES[answer[i]]}"
+            verdict = "\u2713 right" if answer[i] == labels[i] else wrong
+            assert said[racer] == f"{'AB'[racer]} {verdict}, {100 * share[i]:.2g} % sure"
 
 
 def test_a_rate_that_is_too_large_is_said_to_be(chromium, tmp_path):
