@@ -157,7 +157,7 @@ STATES = [
     {"activation": "sigmoid", "scheme": "gain", "gain": 3.0, "depth": 6, "input_variance": 10.0},
     {"activation": "softsign", "depth": 10, "width": 50, "law": "measured", "seed": 7},
     {"activation": "relu", "scheme": "gain", "gain": 1.4, "depth": 5, "width": 100},
-    {"activation": "tanh", "depth": 20, "width": 50, "law": "measured", "input_variance": 0.01},
+    {"activation": "tanh", "depth": 12, "width": 50, "law": "measured", "input_variance": 0.01},
     {"activation": "tanh", "scheme": "gain", "gain": 0.1, "depth": 2},
 ]
 
@@ -182,7 +182,7 @@ def test_the_law_lies_on_what_is_measured():
 
 
 def test_what_rounding_hides_is_not_told(chromium, tmp_path):
-    widget = widgets.JacobianSpectrum(depth=20, width=50)
+    widget = widgets.JacobianSpectrum(depth=15, width=50)
     with browser.widget_page(chromium, widget, tmp_path) as page:
         assert shown(page)["smallest"] is None and widget.measure()["smallest"] is None
         assert "where rounding hides it" in page.locator(".what").inner_text()

@@ -116,7 +116,7 @@ function drawSpectrum(view, state, { numbers, law, values }) {
   const zeros = numbers.zeros > 0 ? `; ${percent(numbers.zeros)} are 0` : "";
   const beside = left ? `; ${percent(left / state.width)} lie left of the axis` : "";
   view.spectrum.draw({
-    title: `Singular values of the product of ${layersText(state.depth)}${zeros}`,
+    title: `Singular values of ${state.depth === 1 ? "1 layer" : `the product of ${state.depth} layers`}${zeros}`,
     label: `Histogram of the singular values from ${number(values.at(-1) ?? 0)} to ${number(values[0] ?? 0)}` +
       `, and the law's curve up to ${number(law.edge)}${beside}.`,
     x: { scale: state.axis, domain: [low, high] },

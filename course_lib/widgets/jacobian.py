@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 import traitlets
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from course_lib import activations, jacobian, models, plots, theory
 from course_lib.widgets import base
@@ -122,22 +123,24 @@ class JacobianSpectrum(base.Widget):
         s = s[: round(self.width * (1 - found["zeros"]))]
         bins = round(2 * self.width**0.5)
         colour, high = plots.COLOURS[self.activation], 1.05 * max(s[0], law.edge)
+        up = np.sin(np.linspace(0.01, np.pi / 2, 100))  # the law's curve ends in a root
         fig, (left, right) = plots.row(2, height=2.9)
         if self.axis == "log":
             low = 10 ** np.floor(np.log10(max(np.quantile(s, 0.02), 1e-10 * high)))
             edges = np.geomspace(low, high, bins + 1)
-            x = np.geomspace(low, law.edge, 102)[1:-1]
+            x = low * (law.edge / low) ** up
             per, curve = np.log10(edges[1] / edges[0]), law.density(x) * x * np.log(10)
             left.set(xscale="log", ylabel="share (%) per factor of 10")
         else:
             edges = np.linspace(0, high, bins + 1)
-            x = law.edge * np.sin(np.linspace(0, np.pi / 2, 102)[1:-1]) ** 2
+            x = law.edge * up**2
             per, curve = edges[1], law.density(x)
             left.set(ylabel="share (%) per unit")
         heights = 100 * np.histogram(s, edges)[0] / self.width / per
         left.stairs(heights, edges, fill=True, color=colour, alpha=0.4, label="measured")
         left.plot(x, 100 * curve, color=plots.INK, label="law")
-        left.set(title=f"Product of {self.depth} layers", xlabel="singular value")
+        left.set(xlabel="singular value")
+        left.set_title("1 layer" if self.depth == 1 else f"Product of {self.depth} layers")
         left.set_ylim(0, 1.15 * heights.max())
         layers = np.arange(1, self.depth + 1)
         for key, marker, line in (("largest", "^", "--"), ("mean", "o", "-")):
@@ -145,6 +148,10 @@ class JacobianSpectrum(base.Widget):
             right.plot(layers, found[f"{key}s"], marker, color=colour, label=f"{key}, measured")
         right.set(yscale="log", title="As layers are added", xlabel="layers in the product")
         right.xaxis.get_major_locator().set_params(integer=True)
+        wide = right.get_ylim()[1] > 100 * right.get_ylim()[0]
+        right.yaxis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
+        right.yaxis.set_major_formatter("{x:g}")
+        right.yaxis.set_minor_formatter(NullFormatter())
         for axes in (left, right):
             axes.legend(fontsize=7)
         return fig, self._sentence(found)
@@ -152,12 +159,15 @@ class JacobianSpectrum(base.Widget):
     def _sentence(self, found):
         free = self.scheme == "gain"
         scheme = f"weights of gain {self.gain:g}" if free else f"{self.scheme} weights"
+        name = activations.get(self.activation).label
+        layers = (
+            f"1 {name} layer" if self.depth == 1 else f"a product of {self.depth} {name} layers"
+        )
         zeros = f" {found['zeros']:.0%} are exactly 0." if found["zeros"] else ""
         return (
-            f"Singular values of a product of {self.depth} {self.activation} layers of"
-            f" {self.width} units, {scheme}: mean {found['mean']:.3g} (law"
-            f" {found['law_mean']:.3g}), largest {found['largest']:.3g} (law"
-            f" {found['law_largest']:.3g}); {found['below_tenth']:.0%} are below a tenth (law"
-            f" {found['law_below_tenth']:.0%}).{zeros} A second panel shows mean and largest from"
-            f" 1 layer to {self.depth}."
+            f"Singular values of {layers} of {self.width} units, {scheme}: mean"
+            f" {found['mean']:.3g} (law {found['law_mean']:.3g}), largest {found['largest']:.3g}"
+            f" (law {found['law_largest']:.3g}); {found['below_tenth']:.0%} are below a tenth (law"
+            f" {found['law_below_tenth']:.0%}).{zeros} A second panel shows mean and largest of"
+            f" products of up to {self.depth}."
         )
