@@ -95,7 +95,7 @@ const relief = (() => {
   function camera(azimuth, elevation, width, height) {
     const [a, e] = [azimuth, elevation].map((degrees) => (degrees * Math.PI) / 180);
     const [ca, sa, ce, se] = [Math.cos(a), Math.sin(a), Math.cos(e), Math.sin(e)];
-    const scale = Math.min(width / 3.5, height / 3.15);
+    const scale = Math.min(width / 3.65, (height - 14) / 3.3); // everything is seen from everywhere
     const middle = 0.5 * (1 + FLOOR) - 0.02;
     return {
       eye: [ca * ce, sa * ce, se], ca, sa,
@@ -189,11 +189,12 @@ const relief = (() => {
       g.lineWidth = 1.2;
       g.stroke();
     }
-    // Numbers stand along the two edges of the floor that are nearer to the eye.
+    // Numbers stand along the two edges of the floor that are nearer to the eye, but for the corner
+    // between them.
     const near = { x: eye.sa > 0 ? 1 : -1, y: eye.ca > 0 ? 1 : -1 };
     for (const w of [-8, -4, 0, 4, 8]) {
-      write(g, minus(w), eye.at(w / REACH, near.x * 1.13, FLOOR), look);
-      write(g, minus(w), eye.at(near.y * 1.13, w / REACH, FLOOR), look);
+      if (w !== REACH * near.y) write(g, minus(w), eye.at(w / REACH, near.x * 1.13, FLOOR), look);
+      if (w !== REACH * near.x) write(g, minus(w), eye.at(near.y * 1.13, w / REACH, FLOOR), look);
     }
     write(g, "w\u2081", eye.at(0, near.x * 1.33, FLOOR), look, "center", true);
     write(g, "w\u2082", eye.at(near.y * 1.33, 0, FLOOR), look, "center", true);

@@ -98,7 +98,7 @@ const costSurface = (() => {
       };
       const place = {
         column,
-        surface: view.canvas({ width: 400, height: 350 }, panel(NAMES[cost])),
+        surface: view.canvas({ width: 400, height: 372 }, panel(NAMES[cost])),
         map: view.canvas({ width: 340, height: 300 }, panel("From above: click where the ball starts")),
       };
       turnable(view, place.surface.element);
@@ -279,7 +279,7 @@ const costSurface = (() => {
       const said = lines.map(({ name, y }) => (
         `${name} ${number(y[0])} % at the start, ${number(y[step])} % after step ${step}`
       ));
-      const top = lines.flatMap((m) => m.y).reduce((a, b) => Math.max(a, b), high);
+      const top = lines.flatMap((m) => m.y).reduce((a, b) => Math.max(a, 1.05 * b), high);
       const marks = [...lines, ...ends, { kind: "rule", y: 5, name: rule }];
       chart.draw({ marks, x, y: { domain: [low, top] }, label: `${what}: ${said.join("; ")}` });
     };
