@@ -14,6 +14,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``instruments``                                       statistics of activations and gradients
 ``jacobian``                                          Jacobians of layers, their singular values
 ``engine``                                            the same steps, many at a time, fast
+``fresh``                                             calls made in a fresh process
 ``training``                                          one visible loop, and its ``History``
 ``pretraining``                                       denoising auto-encoders, layer by layer
 ``jobs``                                              trainings as plain data, stacked into jobs
@@ -33,6 +34,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``report``, ``checks``                                a check-up; checks of answers
 ``figures``, ``claims``                               each experiment's figure and table; the ledger
 ``widgets``                                           figures to operate, in a page and in Jupyter
+``classroom``                                         assignments: sources, releases, marks
 ====================================================  ==============================================
 """
 

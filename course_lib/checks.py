@@ -1,6 +1,29 @@
-"""Checks that a reader runs on an answer of their own; each says what is off, not the answer."""
+"""Checks that a reader runs on an answer of their own; each says what is off, not the answer.
 
+`close` and `array` print a line and go on, for lessons. `agrees`, `number` and `require` stop a
+cell with `NotYet`, for the tests of an assignment.
+"""
+
+import contextlib
+import copy
+import io
 import math
+import warnings
+
+import numpy as np
+import torch
+
+from course_lib import fresh
+
+# Words in which torch and NumPy say that two shapes do not fit.
+_SHAPES = ("shape", "size of tensor", "broadcast", "mismatch", "matmul", "expected size")
+
+
+class NotYet(AssertionError):
+    """An answer is not right yet; a notebook shows this sentence alone, without a traceback."""
+
+    def _render_traceback_(self):
+        return [f"Not yet: {self}"]
 
 
 def close(answer, expected, tolerance=0.01, hints=()):
@@ -46,6 +69,274 @@ def close(answer, expected, tolerance=0.01, hints=()):
             f"Not yet: {answer:.4g} is too {'large' if abs(answer) > abs(expected) else 'small'}."
         )
     return False
+
+
+def array(answer, expected, what="the answer", tolerance=1e-6, batch=None):
+    """Compare arrays, or lists of them, with the right ones and print one line about it.
+
+    The arguments are those of `difference`. Returns True, False, or None without an answer.
+    """
+    if answer is None:
+        print("Put your answer in place of None and run this cell again.")
+        return None
+    off = difference(answer, expected, what, tolerance, batch)
+    print(f"Not yet: {off}" if off else f"Right: {what}.")
+    return not off
+
+
+def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
+    """Say in a sentence how an answer differs from the right one; an empty text if it does not.
+
+    Parameters
+    ----------
+    answer : tensor or array, or a list or tuple of them
+        Axes of length 1 more or less do not matter, nor does the precision.
+    expected : the same, or a number
+    what : str, or a sequence of one for each entry of `expected`
+    tolerance : float, of the largest entry of `expected`
+    batch : int, optional
+        The number of examples, to recognise a sum that should be a mean.
+    """
+    names = what if not isinstance(what, str) else None
+    if isinstance(expected, (list, tuple)):
+        whole = "the answer" if names else what
+        if not isinstance(answer, (list, tuple)):
+            return f"{whole} should be {len(expected)} things, not {_kind(answer)}."
+        if len(answer) != len(expected):
+            return f"{whole} should be {len(expected)} things, not {len(answer)}."
+        names = names or [f"{what}[{k}]" for k in range(len(expected))]
+        # From the last one on: what goes wrong in a backward pass goes on to the layers below.
+        for name, mine, its in reversed(list(zip(names, answer, expected, strict=True))):
+            if off := difference(mine, its, name, tolerance, batch):
+                return off
+        return ""
+    if answer is None:
+        return f"{what} is None. Does the function end with `return`?"
+    try:
+        mine, its = _array(answer), _array(expected)
+    except (TypeError, ValueError, RuntimeError):
+        return f"{what} should hold numbers; it is {_kind(answer)}."
+    if _squeezed(mine) != _squeezed(its):
+        turned = mine.ndim == 2 and mine.T.shape == its.shape
+        more = " That is the transpose." if turned else ""
+        return f"{what} has shape {mine.shape}, where {its.shape} is asked for.{more}"
+    return _values_differ(mine.reshape(its.shape), its, what, tolerance, batch)
+
+
+def _values_differ(mine, its, what, tolerance, batch):
+    """Say how two arrays of one shape differ, and of which common mistake that looks."""
+    allowed = tolerance * np.abs(its).max(initial=0)
+    if np.array_equal(mine, its):
+        return ""
+    if not np.isfinite(mine).all():
+        return f"{what} is not finite: it holds {'nan' if np.isnan(mine).any() else 'inf'}."
+
+    def like(other):
+        return np.abs(other - its).max() <= allowed
+
+    if like(mine):
+        return ""
+    if mine.ndim == 2 and mine.shape[0] == mine.shape[1] and like(mine.T):
+        return f"{what} is the transpose of what it should be."
+    if not mine.any():
+        return f"{what} is 0 everywhere."
+    ratio = (mine * its).sum() / max((its * its).sum(), np.finfo(float).tiny)
+    if ratio and like(mine / ratio):
+        if math.isclose(ratio, -1, rel_tol=1e-3):
+            return f"{what} has the wrong sign everywhere, and is right but for that."
+        if batch and math.isclose(ratio, batch, rel_tol=1e-3):
+            return (
+                f"{what} is {batch} times too large, and that is the number of examples: is it "
+                "the gradient of the sum of their costs, where the mean is asked for?"
+            )
+        if batch and math.isclose(ratio * batch, 1, rel_tol=1e-3):
+            return (
+                f"{what} is {batch} times too small, and that is the number of examples: was a "
+                "mean taken where none is asked for, or twice?"
+            )
+        return f"{what} is right but for a factor: it is {ratio:.3g} times what it should be."
+    right = np.abs(mine - its) <= allowed
+    if mine.ndim and right.any():
+        return f"{what} is right in {right.sum()} of its {right.size} entries, and not in the rest."
+    return f"{what} has the right shape, but the numbers are not right."
+
+
+def require(condition, sentence):
+    """Raise `NotYet` with the sentence unless the condition holds."""
+    if not condition:
+        raise NotYet(sentence)
+
+
+def number(name, namespace, expected, tolerance=0.01, hints=()):
+    """Require a variable of a notebook to be a number close to `expected`.
+
+    Parameters
+    ----------
+    name : str;  namespace : dict
+        The variable, and the notebook's ``globals()``.
+    expected, tolerance, hints : as in `close`
+
+    Raises
+    ------
+    NotYet
+        If it is missing, no number, or not right.
+    """
+    _there(name, namespace)
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        right = close(namespace[name], expected, tolerance, hints)
+    sentence = said.getvalue().strip().removeprefix("Not yet: ")
+    require(right, f"{name}: {sentence}")
+    print(f"{name} is right.")
+
+
+def agrees(
+    name,
+    namespace,
+    module,
+    arguments,
+    only=None,
+    what=None,
+    tolerance=1e-6,
+    batch=None,
+    stand_ins=(),
+):
+    """Require a function of a notebook to return what the library's of the same name does.
+
+    Parameters
+    ----------
+    name : str;  namespace : dict
+        The function, and the notebook's ``globals()``.
+    module : module of course_lib
+        Where its counterpart is found; that one runs in a fresh process.
+    arguments : tuple, of what `fresh.call` takes;  only : int, optional
+        Compare only this entry of the tuple that the function returns.
+    what, tolerance, batch : as in `difference`
+    stand_ins : sequence of str
+        Functions that this one may call. If it fails with the notebook's own, it gets the library's
+        in their place, so that an earlier mistake costs nothing here.
+
+    Raises
+    ------
+    NotYet
+        If it is missing, stops with an error, changes its arguments or returns something else.
+    """
+    module = getattr(module, "__name__", module)
+    expected = fresh.call(f"{module}.{name}", *arguments)
+
+    def attempt():
+        answer = call(name, namespace, arguments)
+        if only is None:
+            return difference(answer, expected, what or f"the result of {name}", tolerance, batch)
+        if not isinstance(answer, (list, tuple)) or len(answer) != len(expected):
+            return f"{name} should return {len(expected)} things; it returned {_kind(answer)}."
+        kind = what or f"result {only + 1} of {name}"
+        return difference(answer[only], expected[only], kind, tolerance, batch)
+
+    try:
+        off = attempt()
+    except NotYet as stopped:
+        off = str(stopped)
+    if off and stand_ins:
+        with _standing_in(namespace, module, stand_ins):
+            off = attempt()
+        if not off:
+            print(f"{name} is right, given right versions of {', '.join(stand_ins)}.")
+            return
+    require(not off, off)
+    print(f"{name} is right on this example.")
+
+
+def call(name, namespace, arguments):
+    """Return what a function of a notebook returns, given copies of the arguments.
+
+    What it prints or warns of is dropped. Raises `NotYet`, in words, if there is no such function,
+    or if it stops with an error, or changes an argument in place.
+    """
+    _there(name, namespace)
+    function = namespace[name]
+    require(callable(function), f"{name} should be a function; it is {_kind(function)}.")
+    handed = copy.deepcopy(arguments)
+    silent = contextlib.redirect_stdout(_Nowhere()), contextlib.redirect_stderr(_Nowhere())
+    try:
+        with silent[0], silent[1], warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = function(*handed)
+    except NotYet:
+        raise
+    except NotImplementedError:
+        raise NotYet(f"{name} is not written yet.") from None
+    except (Exception, SystemExit) as error:
+        said = str(error).strip().splitlines()
+        line = f"{name} stopped with {type(error).__name__}: {said[0] if said else ''}"
+        if any(word in line for word in _SHAPES):
+            line += ". Here all sizes differ: which axis meets which, and is a transpose missing?"
+        raise NotYet(line) from None
+    require(
+        _unchanged(handed, arguments),
+        f"{name} changes what it is given, in place: an operation such as `x -= 1` or `mul_`.",
+    )
+    return answer
+
+
+def _there(name, namespace):
+    require(name in namespace, f"there is no {name} yet: run the cell that defines it.")
+
+
+@contextlib.contextmanager
+def _standing_in(namespace, module, names):
+    """Put the library's functions, answered by a fresh process, in the place of the notebook's."""
+    own = {name: namespace[name] for name in names if name in namespace}
+
+    def library(name):
+        return lambda *given, **named: fresh.call(f"{module}.{name}", *given, **named)
+
+    try:
+        namespace.update({name: library(name) for name in names})
+        yield
+    finally:
+        for name in names:
+            namespace.pop(name, None)
+        namespace.update(own)
+
+
+class _Nowhere(io.TextIOBase):
+    """Takes text and keeps none: a function that prints megabytes costs no memory."""
+
+    def writable(self):
+        return True
+
+    def write(self, text):
+        return len(text)
+
+
+def _unchanged(now, before):
+    if isinstance(before, (list, tuple)):
+        return len(now) == len(before) and all(map(_unchanged, now, before))
+    if isinstance(before, (torch.Tensor, np.ndarray)):
+        now, before = _array(now), _array(before)
+        # A step there and back leaves a rounding error.
+        return now.shape == before.shape and np.allclose(now, before, 1e-9, 1e-9, equal_nan=True)
+    return True
+
+
+def _array(value):
+    if isinstance(value, (list, tuple)):
+        raise TypeError
+    value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
+    if isinstance(value, (str, bool)):
+        raise TypeError
+    return np.asarray(value).astype(float)
+
+
+def _squeezed(values):
+    return tuple(n for n in values.shape if n != 1)
+
+
+def _kind(value):
+    if isinstance(value, (list, tuple)):
+        return f"a {type(value).__name__} of {len(value)}"
+    return "None" if value is None else f"of type {type(value).__name__}{_shape(value)}"
 
 
 def _shape(answer):

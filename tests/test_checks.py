@@ -1,12 +1,14 @@
 """The checks a reader runs: each kind of answer gets its own line, and none gives the answer."""
 
 import math
+import sys
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from course_lib import checks
+from course_lib import activations, checks, theory
 
 
 @pytest.mark.parametrize("answer", [1.7320508, 1.74, np.float32(1.732), torch.tensor(1.732)])
@@ -39,3 +41,200 @@ def test_wrong_answers_say_what_is_off_and_not_the_answer(answer, line, capsys):
 def test_no_answer_yet(capsys):
     assert checks.close(None, 1.0) is None
     assert "None" in capsys.readouterr().out
+
+
+# ---- arrays
+
+A = torch.tensor([[1.0, -2.0, 3.0], [0.5, 4.0, -1.0]], dtype=torch.float64)
+SQUARE = torch.tensor([[1.0, 2.0], [5.0, 3.0]], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    "answer", [A, A.numpy(), A.float(), A[None], A.clone().requires_grad_(), A * (1 + 1e-8)]
+)
+def test_right_arrays_are_right(answer):
+    assert checks.difference(answer, A) == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "words"),
+    [
+        (None, A, "Does the function end with"),
+        ("word", A, "should hold numbers"),
+        (A.tolist(), A, "should hold numbers; it is a list of 2"),
+        (A.T, A, "has shape (3, 2), where (2, 3) is asked for. That is the transpose."),
+        (A[:, :2], A, "has shape (2, 2), where (2, 3) is asked for."),
+        (SQUARE.T, SQUARE, "is the transpose of what it should be"),
+        (A * math.inf, A, "it holds inf"),
+        (A * math.nan, A, "it holds nan"),
+        (0 * A, A, "is 0 everywhere"),
+        (-A, A, "wrong sign everywhere"),
+        (16 * A, A, "16 times too large, and that is the number of examples"),
+        (A / 16, A, "16 times too small"),
+        (3 * A, A, "it is 3 times what it should be"),
+        (-16 * A, A, "it is -16 times"),
+        (A * torch.tensor([1, 1, 1.2]), A, "right in 4 of its 6 entries"),
+        (A + 1, A, "the numbers are not right"),
+        (A * (1 + 1e-5), A, "right but for a factor"),
+        (A, [A, A], "should be 2 things, not of type Tensor of shape (2, 3)"),
+        ([A], [A, A], "should be 2 things, not 1"),
+        ([A, -A], [A, A], "it[1] has the wrong sign"),
+        ([-A, 0 * A], [A, A], "it[1] is 0"),
+        (torch.tensor(3.0), torch.tensor(4.0), "it is 0.75 times"),
+    ],
+)
+def test_wrong_arrays_are_explained(answer, expected, words):
+    assert words in checks.difference(answer, expected, "it", batch=16)
+
+
+def test_an_explanation_holds_no_right_number():
+    for answer in (A + 1, 3 * A, A.T, A[:1], -A, 0 * A):
+        said = checks.difference(answer, A)
+        assert not any(f"{value:g}" in said.split() for value in (-2.0, 0.5, 4.0))
+
+
+def test_array_prints_and_goes_on(capsys):
+    assert checks.array(A, A, "the gradient") is True
+    assert checks.array(-A, A, "the gradient") is False
+    assert checks.array(None, A) is None
+    right, wrong, none = capsys.readouterr().out.splitlines()
+    assert right == "Right: the gradient." and wrong.startswith("Not yet: the gradient has the")
+    assert "None" in none
+
+
+# ---- functions and variables of a notebook
+
+
+def bound(scheme, fan_in, fan_out):
+    return theory.BOUNDS[scheme](fan_in, fan_out)
+
+
+GIVEN = ("normalized", 3, 4)
+
+
+def agrees(function, **options):
+    from course_lib import init
+
+    checks.agrees("bound", {"bound": function}, init, GIVEN, **options)
+
+
+def test_a_function_that_agrees_passes(capsys):
+    agrees(bound)
+    assert capsys.readouterr().out == "bound is right on this example.\n"
+
+
+def stops(*given):
+    raise KeyError("no such thing")
+
+
+def misfit(*given):
+    return torch.ones(2, 3) @ torch.ones(2, 3)
+
+
+def unwritten(*given):
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda *given: 3.0, "right but for a factor"),
+        (lambda *given: None, "Does the function end with"),
+        (3, "should be a function; it is of type int"),
+        (stops, "stopped with KeyError: 'no such thing'"),
+        (misfit, "Here all sizes differ"),
+        (unwritten, "bound is not written yet"),
+        (lambda: 3, "stopped with TypeError"),
+        (lambda *given: sys.exit(), "stopped with SystemExit"),
+    ],
+)
+def test_a_function_that_does_not_is_explained(function, words):
+    with pytest.raises(checks.NotYet, match=words):
+        agrees(function)
+
+
+def test_a_function_that_is_missing():
+    with pytest.raises(checks.NotYet, match="there is no f yet: run the cell"):
+        checks.call("f", {}, ())
+
+
+def test_what_a_function_prints_or_warns_of_is_dropped(capsys):
+    """A line on the error stream would cost the points of a cell."""
+
+    def loud(x):
+        print("x" * 10_000_000)
+        print("x", file=sys.stderr)
+        warnings.warn("old", stacklevel=1)
+        return x
+
+    assert checks.call("f", {"f": loud}, (3,)) == 3
+    assert capsys.readouterr() == ("", "")
+
+
+def test_arguments_are_copies_and_must_stay_as_they_are():
+    given = (A.clone(), [A.clone()], activations.get("tanh"))
+
+    def doubles(x, y, f):
+        y[0] *= 2
+
+    def there_and_back(x, y, f):
+        x += 0.1
+        x -= 0.1
+
+    for changes in (doubles, lambda x, y, f: y.pop(), lambda x, y, f: x.zero_()):
+        with pytest.raises(checks.NotYet, match="in place"):
+            checks.call("f", {"f": changes}, given)
+    checks.call("f", {"f": there_and_back}, given)
+    assert torch.equal(given[0], A) and torch.equal(given[1][0], A)
+
+
+def test_stand_ins_are_put_in_where_the_own_function_fails_and_taken_out_again(capsys):
+    from course_lib.classroom.references import ps2
+
+    net = ps2.example([5, 4, 3], "tanh", 6, seed=1)
+    given = (net.weights, net.activation, net.z, net.logits, net.labels)
+    code = """
+def backward(weights, activation, z, logits, labels):
+    top = output_delta(logits, labels)
+    deltas = [step_back(top, weights[1], z[1], activation), top]
+    return deltas, *zip(*(weight_gradients(one, delta) for one, delta in zip(z, deltas)))
+"""
+    notebook = {"step_back": stops, "weight_gradients": ps2.weight_gradients}
+    exec(code, notebook)
+    stand_ins = ("output_delta", "step_back", "weight_gradients")
+    with pytest.raises(checks.NotYet, match="output_delta"):
+        checks.agrees("backward", notebook, ps2, given)
+    checks.agrees("backward", notebook, ps2, given, stand_ins=stand_ins)
+    assert "given right versions of output_delta" in capsys.readouterr().out
+    assert notebook["step_back"] is stops and "output_delta" not in notebook
+    notebook |= {"output_delta": ps2.output_delta, "step_back": ps2.step_back}
+    checks.agrees("backward", notebook, ps2, given, stand_ins=stand_ins)
+    assert capsys.readouterr().out == "backward is right on this example.\n"
+    with pytest.raises(checks.NotYet, match="should return 3 things"):
+        checks.agrees("backward", notebook | {"backward": lambda *x: 1}, ps2, given, only=0)
+
+
+@pytest.mark.parametrize(
+    ("notebook", "words"),
+    [
+        ({}, "there is no n yet"),
+        ({"n": None}, "n: Put your answer"),
+        ({"n": 7}, "n: 7 is too large"),
+    ]
+    + [({"n": "3"}, "n: A number is asked for"), ({"n": 6}, "n: 6. That is twice.")],
+)
+def test_a_wrong_number_is_explained(notebook, words):
+    with pytest.raises(checks.NotYet, match=words):
+        checks.number("n", notebook, 3, hints=[(6, "That is twice.")])
+
+
+def test_a_right_number_passes(capsys):
+    checks.number("n", {"n": torch.tensor(3.001)}, 3)
+    assert capsys.readouterr().out == "n is right.\n"
+
+
+def test_a_notebook_shows_the_sentence_alone():
+    with pytest.raises(AssertionError) as error:
+        checks.require(False, "the sign is wrong.")
+    assert error.value._render_traceback_() == ["Not yet: the sign is wrong."]
+    checks.require(True, "nothing")

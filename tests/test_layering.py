@@ -17,7 +17,7 @@ LAYERS = [
     {"init"},
     {"models"},
     {"backprop"},
-    {"instruments", "jacobian", "engine"},
+    {"instruments", "jacobian", "engine", "fresh"},
     {"training"},
     {"jobs", "pretraining", "second_order", "baselines", "criteria", "criteria_before", "surfaces"},
     {"sweeps", "untrained", "criteria_layers", "criteria_errors", "verdicts"},

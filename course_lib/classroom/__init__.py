@@ -1,0 +1,4 @@
+"""The instructor's tools: assignments released, collected, graded and returned.
+
+The package alone imports nothing; only its modules that grade need nbgrader.
+"""

@@ -1,0 +1,103 @@
+"""Assignment 2, write the backward pass: its examples, and the library's answers."""
+
+from typing import NamedTuple
+
+import torch
+
+from course_lib import activations, backprop, models
+
+
+class Example(NamedTuple):
+    """A network and what its forward pass of one batch left, all in double precision.
+
+    Attributes
+    ----------
+    weights, biases : lists of d+1 tensors (n_i, n_{i+1}) and (n_{i+1},)
+    activation : Activation
+    z : list of d+1 tensors (B, n_i), z^0 = x to z^d;  logits : (B, classes);  labels : (B,)
+    """
+
+    weights: list
+    biases: list
+    activation: activations.Activation
+    z: list
+    logits: torch.Tensor
+    labels: torch.Tensor
+
+
+def example(sizes, activation, batch, seed):
+    """Return the `Example` of a seed: layer sizes n_0 .. n_{d+1}, a batch of so many examples."""
+    model = models.MLP(sizes, activation, seed=seed, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(seed + 1)
+    for bias in model.biases:
+        bias.copy_(0.3 * torch.randn(bias.shape, generator=generator, dtype=torch.float64))
+    x = torch.randn(batch, sizes[0], generator=generator, dtype=torch.float64)
+    labels = torch.randint(sizes[-1], (batch,), generator=generator)
+    trace = model(x)
+    z = [x, *(activation[0] for activation in trace.activations[1:])]
+    weights, biases = [w[0] for w in model.weights], [b[0, 0] for b in model.biases]
+    return Example(weights, biases, model.activation, z, trace.logits[0], labels)
+
+
+def output_delta(logits, labels):
+    """Part 1: delta^d of each example, (B, classes)."""
+    target = torch.nn.functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    return backprop.cost_named("cross_entropy").delta(logits, target)
+
+
+def step_back(delta, weight, z, activation):
+    """Part 2: delta^i from delta^{i+1}, W^{i+1} and z^{i+1}, Eq. (2)."""
+    return activation.slope(z) * (delta @ weight.mT)
+
+
+def weight_gradients(z, delta):
+    """Part 3: the gradients of the mean cost with respect to W^i and b^i, Eq. (3)."""
+    return z.mT @ delta / len(z), delta.mean(0)
+
+
+def backward(weights, activation, z, logits, labels):
+    """Part 4: all deltas, weight gradients and bias gradients, by the library's backward pass."""
+    sizes = [len(weights[0]), *(weight.shape[1] for weight in weights)]
+    model = models.MLP(sizes, activation, dtype=torch.float64)
+    for its, weight in zip(model.weights, weights, strict=True):
+        its.copy_(weight)
+    trace = models.Trace([logits[None]], [one[None] for one in z])
+    found = backprop.gradients(model, trace, labels)
+    deltas = [delta[0] for delta in found.pre_activations]
+    return deltas, [w[0] for w in found.weights], [b[0, 0] for b in found.biases]
+
+
+def valley(seed):
+    """Part 5: a smooth function of a matrix, of which the derivatives are known."""
+    a, b, c = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
+    return lambda w: (torch.sin((1 + a) * w) + (1 + b) * w**2).sum() + (1 + c) * w[0].prod()
+
+
+def valley_gradient(seed, w):
+    """The exact gradient of `valley` at w, by autograd."""
+    return torch.func.grad(valley(seed))(w)
+
+
+def cost_evaluations(sizes):
+    """Part 6: how often central differences need the cost, for all weights and biases."""
+    return 2 * sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))
+
+
+def first_order_fall(sizes, activation, batch, seed, rate):
+    """Part 6: the fall of the mean cost that the gradient promises of one step."""
+    net = example(sizes, activation, batch, seed)
+    _, weights, biases = backward(net.weights, net.activation, net.z, net.logits, net.labels)
+    return rate * sum(float(g.square().sum()) for g in (*weights, *biases))
+
+
+def miscounts(sizes):
+    """Part 6: counts that are likely, and what leads to each; for its visible test."""
+    pairs = list(zip(sizes, sizes[1:], strict=False))
+    weights, biases = sum(n * m for n, m in pairs), sum(sizes[1:])
+    return [
+        (weights, "Are the biases counted, and how many evaluations does one entry take?"),
+        (2 * weights, "There are biases, too."),
+        (weights + biases, "How many evaluations does one central difference take?"),
+        (weights + biases + 1, "That is for differences to one side."),
+        (2 * (weights + sum(sizes)), "Are there biases at the inputs?"),
+    ]

@@ -1,0 +1,288 @@
+"""Assignment 2, graded: each answer gets its points, and a mistake costs only where it is made."""
+
+import re
+
+import assignment
+import pytest
+import torch
+
+from course_lib import backprop, models
+from course_lib.classroom import sources
+from course_lib.classroom.references import ps2
+
+SOURCE = sources.read(sources.find("ps2"))
+NUMPY = {
+    "ps2-output-delta": """
+import numpy as np
+def output_delta(logits, labels):
+    s = logits.numpy()
+    e = np.exp(s - s.max(1, keepdims=True))
+    p = e / e.sum(1, keepdims=True)
+    for row, label in enumerate(labels):
+        p[row, int(label)] -= 1
+    return p
+""",
+    "ps2-step-back": """
+def step_back(delta, weight, z, activation):
+    rows = []
+    for b in range(len(z)):
+        slope = activation.slope(z[b])
+        rows.append([sum(weight[k, m] * delta[b][m] for m in range(weight.shape[1])) * slope[k]
+                     for k in range(weight.shape[0])])
+    return torch.tensor(rows)
+""",
+    "ps2-weight-gradients": """
+def weight_gradients(z, delta):
+    z, delta = torch.as_tensor(z), torch.as_tensor(delta)
+    every = torch.einsum("bl,bk->blk", z, delta.to(z.dtype))
+    return [every.mean(0), torch.ones(1, len(z), dtype=z.dtype) @ delta.to(z.dtype) / len(z)]
+""",
+    "ps2-backward": """
+def backward(weights, activation, z, logits, labels):
+    print("a line for debugging " * 1000)
+    delta = output_delta(logits, labels)
+    deltas, dW, db = [], [], []
+    for i in reversed(range(len(weights))):
+        w, b = weight_gradients(z[i], delta)
+        deltas, dW, db = [delta] + deltas, [w] + dW, [b] + db
+        if i:
+            delta = step_back(delta, weights[i], z[i], activation)
+    return deltas, dW, db
+""",
+    "ps2-numerical": """
+def numerical_gradient(cost, w, h):
+    gradient = torch.zeros_like(w)
+    for i in range(w.shape[0]):
+        for j in range(w.shape[1]):
+            w[i, j] += h
+            up = cost(w)
+            w[i, j] -= 2 * h
+            gradient[i, j] = (up - cost(w)) / (2 * h)
+            w[i, j] += h
+    return gradient
+""",
+    "ps2-evaluations": "evaluations = float(2 * sum(w.numel() for w in net.weights + net.biases))",
+    "ps2-fall": """
+from course_lib import backprop, models
+sizes, activation, seed = (setting[key] for key in ("sizes", "activation", "seed"))
+model = models.MLP(sizes, activation, seed=seed, dtype=torch.float64)
+for its, bias in zip(model.biases, net.biases):
+    its.copy_(bias)
+found = backprop.gradients(model, model(net.z[0]), net.labels)
+fall = setting["rate"] * sum((g**2).sum() for g in found.weights + found.biases)
+""",
+}
+
+
+FALL = {"ps2-fall": NUMPY["ps2-fall"]}
+SOLUTIONS = {
+    cell.id: cell.source for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"
+}
+
+
+def test_reference_is_the_librarys_backward_pass():
+    """Its parts, which follow the equations, give what `backprop` and autograd do."""
+    net = ps2.example([6, 5, 4, 3], "softsign", 8, seed=3)
+    parameters = [p.clone().requires_grad_() for p in (*net.weights, *net.biases)]
+    z = net.z[0]
+    for k in range(3):
+        s = z @ parameters[k] + parameters[3 + k]
+        z = net.activation.function(s)
+    torch.testing.assert_close(s.detach(), net.logits, rtol=0, atol=1e-14)
+    torch.nn.functional.cross_entropy(s, net.labels).backward()
+    deltas, weights, biases = ps2.backward(*net[:1], net.activation, net.z, *net[4:])
+    for mine, its in zip((*weights, *biases), parameters, strict=True):
+        torch.testing.assert_close(mine, its.grad, rtol=0, atol=1e-15)
+    torch.testing.assert_close(deltas[2], ps2.output_delta(net.logits, net.labels))
+    for i in (0, 1):
+        above = (deltas[i + 1], net.weights[i + 1], net.z[i + 1], net.activation)
+        torch.testing.assert_close(deltas[i], ps2.step_back(*above))
+        torch.testing.assert_close(weights[i], ps2.weight_gradients(net.z[i], deltas[i])[0])
+    assert ps2.cost_evaluations([6, 5, 4, 3]) == 2 * sum(p.numel() for p in parameters)
+    model = models.MLP([6, 5, 4, 3], "softsign", seed=3, dtype=torch.float64)
+    fall = sum(p.grad.square().sum().item() for p in parameters) / 10
+    assert ps2.first_order_fall([6, 5, 4, 3], "softsign", 8, 3, 0.1) == pytest.approx(fall)
+    assert backprop.gradients(model, model(net.z[0]), net.labels).cost > 0
+
+
+@pytest.mark.parametrize("secret", ["", assignment.SECRET, "another class"])
+def test_solutions_earn_all_points_in_every_class(secret):
+    said = assignment.marked(SOURCE, secret=secret)
+    assert {name: found for name, found in said.items() if found} == {}
+    assert sum(SOURCE.points[name] for name in said) == 16, "the rest is the written answer"
+
+
+def test_blank_earns_nothing_and_says_so():
+    said = assignment.marked(SOURCE, assignment.blank(SOURCE))
+    assert all(said.values())
+    assert said["ps2-deltas-test"] == "backward is not written yet."
+    assert "there is no evaluations yet" in said["ps2-evaluations-test"]
+
+
+def test_any_correct_way_passes():
+    assert assignment.marked(SOURCE, NUMPY) == dict.fromkeys(assignment.marked(SOURCE), "")
+
+
+# Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
+MISTAKES = {
+    "no subtraction of the label": (
+        "ps2-output-delta", "softmax(logits, 1) - target", "softmax(logits, 1)",
+        {"ps2-output-delta-test": "right in", "ps2-large-logits-test": ""},
+    ),
+    "minus the delta": (
+        "ps2-output-delta", "return torch.softmax(logits, 1) - target",
+        "return target - torch.softmax(logits, 1)",
+        {"ps2-output-delta-test": "wrong sign", "ps2-large-logits-test": "wrong sign"},
+    ),
+    "softmax over the batch": (
+        "ps2-output-delta", "softmax(logits, 1)", "softmax(logits, 0)",
+        {"ps2-output-delta-test": "", "ps2-large-logits-test": ""},
+    ),
+    "exponentials that overflow": (
+        "ps2-output-delta", "torch.softmax(logits, 1)", "logits.exp() / logits.exp().sum(1, True)",
+        {"ps2-large-logits-test": "not finite: it holds nan"},
+    ),
+    "mean at the output already": (
+        "ps2-output-delta", "return torch.softmax(logits, 1) - target",
+        "return (torch.softmax(logits, 1) - target) / len(logits)",
+        {"ps2-output-delta-test": "times too small", "ps2-large-logits-test": "times too small"},
+    ),
+    "no transpose": (
+        "ps2-step-back", "weight.T", "weight",
+        {"ps2-step-back-test": "a transpose missing", "ps2-slope-test": "a transpose missing"},
+    ),
+    "no slope": (
+        "ps2-step-back", "activation.slope(z) * ", "",
+        {"ps2-step-back-test": "not right", "ps2-slope-test": "not right"},
+    ),
+    "always the slope of tanh": (
+        "ps2-step-back", "activation.slope(z)", "(1 - z**2)",
+        {"ps2-slope-test": "not right"},
+    ),
+    "works in place": (
+        "ps2-step-back", "return activation.slope(z) * (delta @ weight.T)",
+        "delta *= 1.5\n    return activation.slope(z) * (delta / 1.5 @ weight.T)",
+        {"ps2-step-back-test": "in place", "ps2-slope-test": "in place"},
+    ),
+    "the sum for the mean": (
+        "ps2-weight-gradients", " / len(z)", "",
+        {"ps2-weight-gradient-test": "mean is asked for"},
+    ),
+    "the transposed gradient": (
+        "ps2-weight-gradients", "z.T @ delta", "delta.T @ z",
+        {"ps2-weight-gradient-test": "That is the transpose"},
+    ),
+    "the bias's sum": (
+        "ps2-weight-gradients", "delta.mean(0)", "delta.sum(0)",
+        {"ps2-bias-gradient-test": "times too large"},
+    ),
+    "no bias at all": (
+        "ps2-weight-gradients", ", delta.mean(0)", "",
+        {"ps2-weight-gradient-test": "return 2", "ps2-bias-gradient-test": "return 2"},
+    ),
+    "the wrong matrix": (
+        "ps2-backward", "weights[i + 1]", "weights[i]",
+        {"ps2-deltas-test": "transpose missing", "ps2-gradients-test": "transpose missing"},
+    ),
+    "one layer short": (
+        "ps2-backward", "range(len(weights) - 2, -1, -1)", "range(len(weights) - 2, 0, -1)",
+        {"ps2-deltas-test": "should be", "ps2-gradients-test": ""},
+    ),
+    "a step to one side": (
+        "ps2-numerical", "- cost(w - step)) / (2 * h)", "- cost(w)) / h",
+        {"ps2-central-test": "to one side only"},
+    ),
+    "half the width": (
+        "ps2-numerical", "/ (2 * h)", "/ h",
+        {"ps2-difference-test": "2 times", "ps2-central-test": "2 times"},
+    ),
+    "no biases": (
+        "ps2-evaluations", "(fan_in + 1)", "fan_in", {"ps2-evaluations-test": "biases"},
+    ),
+    "the rate forgotten": (
+        "ps2-fall", 'setting["rate"] * ', "", {"ps2-fall-test": "learning rate is missing"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_costs_its_own_points_only_and_is_explained(name):
+    cell, good, bad, failing = MISTAKES[name]
+    solution = SOLUTIONS[cell]
+    assert good in solution
+    wrong = solution.replace(good, bad)
+    # The solution of the last number calls `backward`; this one does not.
+    said = assignment.marked(SOURCE, {cell: wrong} if cell == "ps2-fall" else {cell: wrong} | FALL)
+    failed = {test: found for test, found in said.items() if found}
+    assert set(failed) == set(failing)
+    for test, words in failing.items():
+        assert words in failed[test], failed[test]
+        assert not re.search(r"Traceback|tensor\(", failed[test])
+
+
+def test_all_layers_can_be_earned_when_everything_before_is_missing():
+    nothing = {f"ps2-{name}": "" for name in ("output-delta", "step-back", "weight-gradients")}
+    said = assignment.marked(SOURCE, nothing)
+    assert not said["ps2-deltas-test"] and not said["ps2-gradients-test"]
+    assert "there is no step_back yet" in said["ps2-step-back-test"]
+
+
+def test_stored_answers_of_the_visible_tests_earn_nothing():
+    """Whoever stores what the visible test compares with passes it, and not the hidden one."""
+    values = sources.draw(SOURCE, assignment.SECRET).setting
+    net = ps2.example(*(values[k] for k in ("sizes", "activation", "batch", "seed")))
+    stored = ps2.output_delta(net.logits, net.labels).tolist()
+    answer = f"def output_delta(logits, labels):\n    return torch.tensor({stored})"
+    said = assignment.marked(SOURCE, {"ps2-output-delta": answer})
+    assert "shape" in said["ps2-output-delta-test"] and said["ps2-large-logits-test"]
+
+
+def test_published_numbers_earn_nothing_in_a_class():
+    published = sources.draw(SOURCE).setting
+    given = [published[key] for key in ("sizes", "activation", "batch", "seed", "rate")]
+    answers = {
+        "ps2-evaluations": f"evaluations = {ps2.cost_evaluations(published['sizes'])}",
+        "ps2-fall": f"fall = {ps2.first_order_fall(*given)}",
+    }
+    said = assignment.marked(SOURCE, answers)
+    assert said["ps2-evaluations-test"] and said["ps2-fall-test"]
+    assert not any(assignment.marked(SOURCE, answers, secret="").values())
+
+
+def test_a_careless_kernel_costs_nothing():
+    """Names of the tests are taken, the setting is changed, the library's functions replaced."""
+    careless = """
+setting["batch"] = 3
+from course_lib.classroom.references import ps2 as answers
+answers.output_delta = answers.step_back = lambda *given: 0
+net = checks = ps2 = fresh = 7
+"""
+    original = ps2.output_delta, ps2.step_back
+    try:
+        mine = {"ps2-output-delta": NUMPY["ps2-output-delta"] + careless}
+        said = assignment.marked(SOURCE, mine | {"ps2-fall": "fall = 0"})
+    finally:
+        ps2.output_delta, ps2.step_back = original
+    assert [name for name, found in said.items() if found] == ["ps2-fall-test"]
+
+
+REFERENCE = "course_lib.classroom.references"
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "word"),
+    [
+        ("ps2-output-delta", f"from {REFERENCE} import ps2 as a", "references"),
+        ("ps2-backward", "def backward(*x): return backprop.gradients(*x)", "backprop"),
+        ("ps2-weight-gradients", "def weight_gradients(z, d): (z * d).backward()", ".backward("),
+        ("ps2-fall", f"fall = fresh.call('{REFERENCE}.ps2.first_order_fall')", "fresh.call"),
+    ],
+)
+def test_what_the_library_did_is_flagged(cell, code, word):
+    (line,) = sources.flagged(SOURCE, assignment.submission(SOURCE, {cell: code}))
+    assert line == f"{cell} uses {word}"
+
+
+def test_own_work_is_not_flagged():
+    assert sources.flagged(SOURCE, assignment.submission(SOURCE)) == []
+    assert sources.flagged(SOURCE, assignment.submission(SOURCE, NUMPY)) == []
