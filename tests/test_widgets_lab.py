@@ -234,6 +234,11 @@ def operate(lab, name, way):
         control.click(position={"x": how * box["width"], "y": box["height"] / 2})
 
 
+# Of a surface's canvas, beside the surface: the numbers of the axis.
+LIGHTEST = """(c) => c.getContext("2d").getImageData(0, 0, 0.09 * c.width, c.height).data
+  .reduce((most, v, i) => (i % 4 === 3 ? most : Math.max(most, v)), 0)"""
+
+
 @pytest.fixture(scope="module")
 def session(tmp_path_factory):
     """What was found, step by step, in one session; the tests look at it."""
@@ -254,6 +259,8 @@ def session(tmp_path_factory):
             for name in NAMES:
                 lab.widget(name).wait_for()
             step("start", lambda report: True)
+            canvas = lab.widget("surface").locator("canvas").first
+            found["beside the surface"] = canvas.evaluate(LIGHTEST)
             before = found["start"]
             for way in ("keyboard", "pointer"):
                 for name in NAMES:
@@ -297,6 +304,10 @@ def test_the_page_follows_python(session, name):
     assert agrees(name, state, readings), readings
     assert readings != session["pointer"][name][1]
     assert session["words"][3][name] != session["words"][2][name]
+
+
+def test_a_canvas_is_drawn_in_the_colours_of_the_page(session):
+    assert session["beside the surface"] < 120, "dark numbers: JupyterLab is light at its start"
 
 
 def test_nothing_is_asked_of_another_host(session):

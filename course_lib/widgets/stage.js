@@ -465,6 +465,11 @@ const stage = (() => {
     const dark = matchMedia("(prefers-color-scheme: dark)");
     dark.addEventListener("change", repaint);
     observers.push(themed);
+    if (!root.isConnected) { // Jupyter puts a widget into its page later: its colours are known then
+      const put = new ResizeObserver(() => { put.disconnect(); repaint(); });
+      put.observe(root);
+      observers.push(put);
+    }
     show();
     run();
 
