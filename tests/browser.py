@@ -56,14 +56,17 @@ PICTURES = """() =>
 COLOURS_AT_REST = """() => document.getAnimations().every((a) => a.playState !== "running")"""
 SKIP_ALL = """() => [...document.querySelectorAll(".prediction button")]
   .filter((b) => b.textContent === "Skip").forEach((b) => b.click())"""
+# How many there are; an error on the console says why one never comes.
 MOUNT_ALL = """async () => {
   const places = [...document.querySelectorAll(".course-widget")];
   for (const place of places) {
     place.scrollIntoView();
-    while (!("mounted" in place.dataset)) await new Promise((f) => setTimeout(f, 20));
+    for (let tries = 0; tries < 1000 && !("mounted" in place.dataset); tries++) {
+      await new Promise((f) => setTimeout(f, 20));
+    }
   }
   scrollTo(0, 0);
-  return places.length;
+  return places.filter((place) => "mounted" in place.dataset).length;
 }"""
 OVERFLOWING = """() => {
   const width = document.documentElement.clientWidth;

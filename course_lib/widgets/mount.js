@@ -13,10 +13,10 @@
     #listeners = new Map();
 
     // `first` is the state that the page gives, `asked` what its address wants instead.
-    constructor(first, asked, id) {
+    constructor(first, asked, link) {
       this.#values = { readings: {}, ...first, ...asked };
       this.first = first;
-      this.id = id;
+      this.link = link;
     }
 
     get(key) {
@@ -41,14 +41,14 @@
 
     // The address of this page with this state: "#signal:depth=10&activation=tanh".
     permalink(state) {
-      return `${location.href.split("#")[0]}#${this.id}:${new URLSearchParams(state)}`;
+      return `${location.href.split("#")[0]}#${this.link}:${new URLSearchParams(state)}`;
     }
   }
 
   // The state that the address asks of this widget, in the types of its own state.
-  function linked(id, state) {
+  function linked(link, state) {
     const [target, ...rest] = location.hash.slice(1).split(":");
-    if (decodeURIComponent(target) !== id || !rest.length) return null;
+    if (decodeURIComponent(target) !== link || !rest.length) return null;
     const asked = {};
     for (const [key, text] of new URLSearchParams(rest.join(":"))) {
       if (typeof state[key] === "number" && text.trim() !== "") asked[key] = Number(text);
@@ -95,7 +95,7 @@
   async function mount(place) {
     if (place.model) return;
     const state = JSON.parse(place.dataset.state);
-    place.model = new Model(state, linked(place.id, state), place.id);
+    place.model = new Model(state, linked(place.dataset.link, state), place.dataset.link);
     try {
       const widget = await moduleOf(place.dataset.widget);
       const element = document.createElement("div");
@@ -115,7 +115,8 @@
     for (const place of places) {
       const name = place.dataset.widget;
       count[name] = (count[name] || 0) + 1;
-      place.id = count[name] === 1 ? name : `${name}-${count[name]}`;
+      // What a link calls it; a heading of the page may have taken the name as its id.
+      place.dataset.link = count[name] === 1 ? name : `${name}-${count[name]}`;
     }
     const near = new IntersectionObserver((entries) => {
       for (const entry of entries) {
@@ -128,7 +129,7 @@
 
     async function follow() {
       for (const place of places) {
-        const asked = linked(place.id, JSON.parse(place.dataset.state));
+        const asked = linked(place.dataset.link, JSON.parse(place.dataset.state));
         if (!asked) continue;
         place.dispatchEvent(new Event("reveal", { bubbles: true })); // it may lie in a folded part
         await mount(place);
