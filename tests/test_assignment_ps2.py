@@ -82,7 +82,8 @@ SOLUTIONS = {
 
 def test_reference_is_the_librarys_backward_pass():
     """Its parts, which follow the equations, give what `backprop` and autograd do."""
-    net = ps2.example([6, 5, 4, 3], "softsign", 8, seed=3)
+    values = {"sizes": [6, 5, 4, 3], "activation": "softsign", "batch": 8, "seed": 3, "rate": 0.1}
+    net = ps2.example(values)
     parameters = [p.clone().requires_grad_() for p in (*net.weights, *net.biases)]
     z = net.z[0]
     for k in range(3):
@@ -101,7 +102,7 @@ def test_reference_is_the_librarys_backward_pass():
     assert ps2.cost_evaluations([6, 5, 4, 3]) == 2 * sum(p.numel() for p in parameters)
     model = models.MLP([6, 5, 4, 3], "softsign", seed=3, dtype=torch.float64)
     fall = sum(p.grad.square().sum().item() for p in parameters) / 10
-    assert ps2.first_order_fall([6, 5, 4, 3], "softsign", 8, 3, 0.1) == pytest.approx(fall)
+    assert ps2.first_order_fall(values) == pytest.approx(fall)
     assert backprop.gradients(model, model(net.z[0]), net.labels).cost > 0
 
 
@@ -230,7 +231,7 @@ def test_all_layers_can_be_earned_when_everything_before_is_missing():
 def test_stored_answers_of_the_visible_tests_earn_nothing():
     """Whoever stores what the visible test compares with passes it, and not the hidden one."""
     values = sources.draw(SOURCE, assignment.SECRET).setting
-    net = ps2.example(*(values[k] for k in ("sizes", "activation", "batch", "seed")))
+    net = ps2.example(values)
     stored = ps2.output_delta(net.logits, net.labels).tolist()
     answer = f"def output_delta(logits, labels):\n    return torch.tensor({stored})"
     said = assignment.marked(SOURCE, {"ps2-output-delta": answer})
@@ -239,10 +240,9 @@ def test_stored_answers_of_the_visible_tests_earn_nothing():
 
 def test_published_numbers_earn_nothing_in_a_class():
     published = sources.draw(SOURCE).setting
-    given = [published[key] for key in ("sizes", "activation", "batch", "seed", "rate")]
     answers = {
         "ps2-evaluations": f"evaluations = {ps2.cost_evaluations(published['sizes'])}",
-        "ps2-fall": f"fall = {ps2.first_order_fall(*given)}",
+        "ps2-fall": f"fall = {ps2.first_order_fall(published)}",
     }
     said = assignment.marked(SOURCE, answers)
     assert said["ps2-evaluations-test"] and said["ps2-fall-test"]

@@ -14,7 +14,8 @@ import yaml
 from tools import book
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [p for folder in ("book", "lessons") for p in sorted((ROOT / folder).glob("*.md"))]
+FOLDERS = ("book", "lessons", "lessons/assignments")
+PAGES = [p for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.md"))]
 
 
 def test_book_was_built_without_a_warning():
@@ -36,7 +37,7 @@ def files_of_toc():
 def test_every_page_is_in_the_table_of_contents_once():
     files = files_of_toc()
     assert len(files) == len(set(files))
-    assert {f"{p.parent.name}/{p.stem}" for p in PAGES} == set(files)
+    assert {p.relative_to(ROOT).with_suffix("").as_posix() for p in PAGES} == set(files)
 
 
 def test_chapters_have_no_numbers():
@@ -46,9 +47,39 @@ def test_chapters_have_no_numbers():
 
 def test_names_of_lessons_are_read_from_the_table_of_contents(tmp_path):
     toc = {"root": "book/intro", "parts": [{"chapters": [{"file": "lessons/07_b"}]}]}
+    toc["parts"].append({"chapters": [{"file": "lessons/assignments/ps1_a"}]})
     toc["parts"].append({"chapters": [{"file": "book/x", "sections": [{"file": "lessons/01_a"}]}]})
     (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
     assert book.lessons(tmp_path) == ["07_b", "01_a"]
+
+
+# ---- with the assignments or without
+
+
+def test_assignments_can_be_left_out(tmp_path, monkeypatch):
+    kept = [{"file": "lessons/07_b"}, {"file": "book/x"}]
+    chapters = [kept[:1], [{"file": "lessons/assignments/ps1_a"}], kept[1:]]
+    toc = {"root": "book/intro", "parts": [{"caption": "C", "chapters": c} for c in chapters]}
+    (tmp_path / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False))
+    (tmp_path / "_build").mkdir()
+    assert book.table_of_contents(tmp_path) == tmp_path / "_toc.yml"
+    monkeypatch.setenv("SELF_STUDY", "0")
+    shorter = yaml.safe_load(book.table_of_contents(tmp_path).read_text())
+    assert [part["chapters"] for part in shorter["parts"]] == [kept[:1], kept[1:]]
+    assert shorter["root"] == "book/intro"
+
+
+def test_leaving_the_assignments_out_writes_all_pages_again(course, monkeypatch):
+    """Or their pages would stay among those of the last build."""
+    monkeypatch.setenv("SELF_STUDY", "0")
+    assert kept(course) == (True, False)
+
+
+def test_no_page_leads_to_an_assignment():
+    """It would be a dead link in a book without them."""
+    for page in PAGES:
+        if page.parent.name != "assignments":
+            assert "assignments/ps" not in page.read_text(), page.name
 
 
 # ---- when the lessons run again

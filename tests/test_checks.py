@@ -191,7 +191,7 @@ def test_arguments_are_copies_and_must_stay_as_they_are():
 def test_stand_ins_are_put_in_where_the_own_function_fails_and_taken_out_again(capsys):
     from course_lib.classroom.references import ps2
 
-    net = ps2.example([5, 4, 3], "tanh", 6, seed=1)
+    net = ps2.example({"sizes": [5, 4, 3], "activation": "tanh", "batch": 6, "seed": 1})
     given = (net.weights, net.activation, net.z, net.logits, net.labels)
     code = """
 def backward(weights, activation, z, logits, labels):

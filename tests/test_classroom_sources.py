@@ -44,10 +44,6 @@ setting = {}
 
 ## Part 1: one (4 points)
 
-:::{dropdown} Hint 1
-Add the $x$.
-:::
-
 ```{code-cell} ipython3
 ---
 nbgrader: {grade: false, grade_id: ps9-add, locked: false, schema_version: 3, solution: true}
@@ -59,6 +55,10 @@ def add(a, b):
     return total_of_both
     ### END SOLUTION
 ```
+
+:::{dropdown} Hint 1
+Add the $x$.
+:::
 
 ```{code-cell} ipython3
 ---
@@ -389,8 +389,9 @@ def test_self_study_folds_solutions_and_hides_what_is_for_instructors(small):
     ):
         assert word not in page, word
     assert "    # YOUR CODE HERE\n    raise NotImplementedError()\n```" in page
-    assert page.index("raise NotImplementedError") < page.index("tags: [hide-input]")
-    assert "hide-input" in page and "    total_of_both = a + b\n" in page
+    order = ("This is the version", "raise NotImplementedError", "Hint 1", "tags: [hide-input]")
+    assert sorted(order, key=page.index) == list(order)
+    assert "code_prompt_show: Show a solution" in page and "    total_of_both = a + b\n" in page
     assert ":::{dropdown} A model answer\nAddition commutes because counting does.\n:::" in page
     assert 'assert add(setting["width"], 1)' in page and "{eq}`eq-2`" in page
     notebook = jupytext.reads(page, fmt="md:myst")

@@ -11,7 +11,8 @@ from course_lib import claims, init
 from course_lib.models import MLP
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = [p for folder in ("book", "lessons") for p in sorted((ROOT / folder).glob("*.md"))]
+FOLDERS = ("book", "lessons", "lessons/assignments")
+PAGES = [p for folder in FOLDERS for p in sorted((ROOT / folder).glob("*.md"))]
 README = ROOT / "README.md"
 each_page = pytest.mark.parametrize(
     "page", PAGES, ids=lambda page: f"{page.parent.name}/{page.stem}"

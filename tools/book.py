@@ -10,10 +10,13 @@ in _build, add what it does not look at:
   or if the last build did not end well, every page is written again. Sphinx would otherwise skip
   the pages it has read, and with them their warnings, so that a second try would pass.
 
+With SELF_STUDY=0 in the environment, the assignments with their solutions are left out of the book.
+
 `python -m tools.book notebooks` writes the executed lessons into _build/nbval.
 """
 
 import hashlib
+import os
 import re
 import shutil
 import signal
@@ -25,6 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 # What the outputs of the lessons depend on, and what the pages depend on beyond that.
+ASSIGNMENTS = "lessons/assignments/"
 OUTPUTS_FROM = ("course_lib", "constraints.txt", "benchmarks/results")
 PAGES_FROM = ("_config.yml", "_toc.yml", "book/extensions", "book/references.bib", "tools/book.py")
 # Jupyter Book's own entry page has neither a title nor an icon, and browsers ask for both.
@@ -61,10 +65,35 @@ def fingerprint(root, names):
 
 def keys(root):
     """Return the two hashes: of what the outputs depend on, and of what the pages depend on."""
+    pages = fingerprint(root, OUTPUTS_FROM + PAGES_FROM)
     return {
         "outputs": fingerprint(root, OUTPUTS_FROM),
-        "pages": fingerprint(root, OUTPUTS_FROM + PAGES_FROM),
+        "pages": pages if self_study() else f"{pages} without self-study",
     }
+
+
+def self_study():
+    """Say whether the assignments and their solutions are to be pages of the book."""
+    return os.environ.get("SELF_STUDY", "1") != "0"
+
+
+def table_of_contents(root):
+    """Return the file that says which pages there are: the course's, or one without assignments."""
+    import yaml
+
+    if self_study():
+        return root / "_toc.yml"
+    contents = yaml.safe_load((root / "_toc.yml").read_text())
+    for part in contents["parts"]:
+        part["chapters"] = [
+            chapter
+            for chapter in part["chapters"]
+            if not str(chapter.get("file", "")).startswith(ASSIGNMENTS)
+        ]
+    contents["parts"] = [part for part in contents["parts"] if part["chapters"]]
+    shorter = root / "_build" / "_toc.yml"
+    shorter.write_text(yaml.safe_dump(contents, sort_keys=False))
+    return shorter
 
 
 def prepare(build, now):
@@ -112,8 +141,9 @@ def lessons(root):
 
     def visit(node):
         if isinstance(node, dict):
-            if str(node.get("file", "")).startswith("lessons/"):
-                names.append(Path(node["file"]).stem)
+            file = str(node.get("file", ""))
+            if file.startswith("lessons/") and not file.startswith(ASSIGNMENTS):
+                names.append(Path(file).stem)
             node = list(node.values())
         if isinstance(node, list):
             for child in node:
@@ -132,7 +162,8 @@ def build(root=ROOT):
     if "outputs" in stale:
         print("Running every lesson and building the book ...", flush=True)
     program = Path(sys.executable).with_name("jupyter-book")
-    status = _run([program, "build", ".", "-W", "--keep-going", "-n"], root, folder / "book.log")
+    command = [program, "build", ".", "--toc", table_of_contents(root), "-W", "--keep-going", "-n"]
+    status = _run(command, root, folder / "book.log")
     if status is None:
         print("\nStopped. The lessons that ran to the end need not run again.")
         return 130

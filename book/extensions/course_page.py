@@ -10,6 +10,7 @@ from docutils.parsers.rst import Directive
 from myst_nb.sphinx_ import NbMetadataCollector
 
 from course_lib import widgets
+from course_lib.classroom import sources
 
 SPEECH = Path(__file__).parents[1] / "static" / "vendor" / "mathjax" / "sre"
 
@@ -90,6 +91,13 @@ def leave_widget_state_out(app, pagename, templatename, context, doctree):
         del scripts[name]
 
 
+def read_for_self_study(app, docname, source):
+    """Turn the source of an assignment into its page: hidden tests and rubrics never reach it."""
+    folder, _, name = docname.rpartition("/")
+    if folder == "lessons/assignments":
+        source[0] = sources.self_study(source[0], name.split("_")[0])
+
+
 def write_widgets(app, exception):
     """Write the script that mounts widgets and, for each widget, the one that holds its text."""
     if exception or app.builder.format != "html":
@@ -106,6 +114,7 @@ def setup(app):
     app.add_directive("widget", Widget)
     app.add_js_file("mount.js", defer="defer", priority=900)
     app.connect("builder-inited", leave_thebe_out, priority=1)
+    app.connect("source-read", read_for_self_study)
     app.connect("doctree-read", leave_tags_at_the_top)
     app.connect("html-page-context", leave_thebe_style_out, priority=900)
     app.connect("html-page-context", leave_list_role_out)

@@ -529,18 +529,22 @@ def self_study(text, name="ps"):
     """
     source = _parse(name, pathlib.Path(name), text)
     page = nbformat.v4.new_notebook(metadata=_metadata(source))
+    waiting = []  # a solution stands below the hints that follow its stub
     for number, cell in enumerate(source.notebook.cells):
         if not _is_code(cell):
-            page.cells.append(_markdown(_model_answer(cell.source)))
-            if number == 0:
-                page.cells.append(_markdown(_ALONE))
-        elif _role(cell).get("solution"):
+            text = _model_answer(cell.source)
+            page.cells.append(_markdown(text if number else _with_note(text)))
+            continue
+        page.cells += waiting
+        waiting = []
+        if _role(cell).get("solution"):
             page.cells.append(_markdown(f"```python\n{_stub(cell.source)}\n```"))
             folded = {"tags": ["hide-input"], "mystnb": {"code_prompt_show": "Show a solution"}}
             solution = re.sub(r"^.*(?:BEGIN|END) SOLUTION.*\n?", "", cell.source, flags=re.M)
-            page.cells.append(nbformat.v4.new_code_cell(solution.strip("\n"), metadata=folded))
+            waiting = [nbformat.v4.new_code_cell(solution.strip("\n"), metadata=folded)]
         else:
             page.cells.append(nbformat.v4.new_code_cell(_without(cell.source, "hidden").rstrip()))
+    page.cells += waiting
     return jupytext.writes(page, fmt="md:myst")
 
 
@@ -549,6 +553,13 @@ This is the version for those who learn alone. Write each part yourself before y
 solution; the cell below it then shows what the test says of a right one. The numbers are the
 published ones: a class that is graded draws its own, and its tests have more cases than are shown.
 :::"""
+
+
+def _with_note(text):
+    """Put the note for those who learn alone below the facts of the header, or at the end."""
+    facts = re.search(r"^:::\{div\}.*?^:::$", text, re.M | re.S)
+    end = facts.end() if facts else len(text)
+    return f"{text[:end]}\n\n{_ALONE}{text[end:]}"
 
 
 def _markdown(text):

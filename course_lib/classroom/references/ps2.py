@@ -25,8 +25,13 @@ class Example(NamedTuple):
     labels: torch.Tensor
 
 
-def example(sizes, activation, batch, seed):
-    """Return the `Example` of a seed: layer sizes n_0 .. n_{d+1}, a batch of so many examples."""
+def example(values, **instead):
+    """Return the `Example` of a dict of sizes n_0 .. n_{d+1}, activation, batch and seed.
+
+    What is named besides is taken in the place of an entry: ``example(setting, batch=1)``.
+    """
+    names = ("sizes", "activation", "batch", "seed")
+    sizes, activation, batch, seed = ({**values, **instead}[name] for name in names)
     model = models.MLP(sizes, activation, seed=seed, dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed + 1)
     for bias in model.biases:
@@ -83,11 +88,11 @@ def cost_evaluations(sizes):
     return 2 * sum((n + 1) * m for n, m in zip(sizes, sizes[1:], strict=False))
 
 
-def first_order_fall(sizes, activation, batch, seed, rate):
-    """Part 6: the fall of the mean cost that the gradient promises of one step."""
-    net = example(sizes, activation, batch, seed)
+def first_order_fall(values):
+    """Part 6: the fall of the mean cost that the gradient promises of one step of `rate`."""
+    net = example(values)
     _, weights, biases = backward(net.weights, net.activation, net.z, net.logits, net.labels)
-    return rate * sum(float(g.square().sum()) for g in (*weights, *biases))
+    return values["rate"] * sum(float(g.square().sum()) for g in (*weights, *biases))
 
 
 def miscounts(sizes):
