@@ -241,16 +241,16 @@ def test_it_waits_while_nobody_can_see_it(page):
     page.evaluate(HIDE, True)
     page.wait_for_timeout(400)  # a stretch that has begun is finished
     text = counter.inner_text()
-    assert "waits until it is seen" in text
+    assert "Waiting until it is seen" in text
     page.wait_for_timeout(400)
     assert counter.inner_text() == text
     page.evaluate(HIDE, False)
     before = browser.readings(page)["update"]
     wait(page, f"r.update > {before}")
     page.evaluate("() => { document.body.style.paddingTop = '9000px'; scrollTo(0, 0); }")
-    counter.filter(has_text="waits until it is seen").wait_for()
+    counter.filter(has_text="Waiting until it is seen").wait_for()
     page.evaluate("() => document.querySelector('.counter').scrollIntoView()")
-    counter.filter(has_text="trains").wait_for()
+    counter.filter(has_text="Training").wait_for()
 
 
 # ---------------------------------------------------------------- the controls
@@ -311,6 +311,7 @@ def test_a_race_in_one_click(page):
     button(page, "One layer against five").press("Enter")
     wait(page, "r.running && r.update >= 100 && r.a.gradient.length === 1")
     assert "A: tanh, normalized, 1 layer of 100, rate 0.03" in page.inner_text(".panels")
+    assert browser.axe(page) == []  # while it runs
 
 
 # ---------------------------------------------------------------- the words
@@ -341,7 +342,7 @@ def test_right_and_wrong_are_said_in_words(page):
             assert truth == shapeset.CLASSES[labels[i]]
             wrong = f"\u2717 {shapeset.CLASSES[answer[i]]}"
             verdict = "\u2713 right" if answer[i] == labels[i] else wrong
-            assert said[racer] == f"{'AB'[racer]} {verdict}, {100 * share[i]:.2g} % sure"
+            assert said[racer] == f"{'AB'[racer]} {verdict}, {100 * share[i]:.2g} %"
 
 
 def test_a_rate_that_is_too_large_is_said_to_be(chromium, tmp_path):

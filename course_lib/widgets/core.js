@@ -379,7 +379,7 @@ function makeCore() {
 
   return {
     MersenneTwister, normals, activations, weightVariance, bound, network, multiply, multiplyTransposed,
-    forward, outputGradient, backward, step, blankTrace, softmax, sum, mean, meanSquare, std, histogram, legendre, nodes, shares,
-    gaussianMean, propagate,
+    forward, outputGradient, backward, step, blankTrace, softmax, sum, mean, meanSquare, std, histogram, legendre,
+    nodes, shares, gaussianMean, propagate,
   };
 }

@@ -96,15 +96,19 @@ const playground = (() => {
   const ACTIVATIONS = ["sigmoid", "tanh", "softsign", "relu"].map((name) => [name, stage.LABELS[name]]);
   const RATES = [0.003, 0.01, 0.03, 0.1, 0.3, 1];
   const STOPS = [100, 1000, 3000, 10000, 20000, 50000, 100000, 200000];
-  const percent = (share) => `${number(100 * share)} %`;
-  const specOf = (state, racer) => ({
-    ...Object.fromEntries(["depth", "width", "activation", "scheme", "rate"].map((key) => [key, state[`${racer}_${key}`]])),
-    seed: state.seed,
-  });
+  const percent = (share, digits) => `${number(100 * share, digits)} %`;
+  const KEYS = ["depth", "width", "activation", "scheme", "rate"];
+  const upper = (racer) => racer.toUpperCase();
+  const layersOf = (depth) => `${depth} ${depth === 1 ? "layer" : "layers"}`;
+
+  function specOf(state, racer) {
+    const own = KEYS.map((key) => [key, state[`${racer}_${key}`]]);
+    return { ...Object.fromEntries(own), seed: state.seed };
+  }
 
   function nameOf(spec, racer) {
-    const layers = `${spec.depth} ${spec.depth === 1 ? "layer" : "layers"} of ${spec.width}`;
-    return `${racer.toUpperCase()}: ${stage.LABELS[spec.activation]}, ${spec.scheme}, ${layers}, rate ${number(spec.rate)}`;
+    const what = [stage.LABELS[spec.activation], spec.scheme, `${layersOf(spec.depth)} of ${spec.width}`];
+    return `${upper(racer)}: ${what.join(", ")}, rate ${number(spec.rate)}`;
   }
 
   // ---------------------------------------------------------------- who trains
@@ -246,7 +250,10 @@ const playground = (() => {
       const seconds = (performance.now() - start) / 1000;
       race.seconds += seconds;
       if (task.count) race.pace = 0.8 * (race.pace || task.count / seconds) + (0.2 * task.count) / seconds;
-      if (task.count && !task.look) stretch = Math.max(1, Math.min(250, Math.round((task.count * STRETCH) / (1000 * seconds))));
+      if (task.count && !task.look) {
+        const fitting = Math.round((task.count * STRETCH) / (1000 * seconds));
+        stretch = Math.max(1, Math.min(250, fitting));
+      }
       note(replies);
     }
 
@@ -284,7 +291,7 @@ const playground = (() => {
   }
 
   function drawErrors(view, race, names, look) {
-    const x = race.history.map((h) => h.update), last = race.history.at(-1);
+    const x = race.history.map((h) => h.update), first = race.history[0], last = race.history.at(-1);
     const marks = RACERS.flatMap((r, i) => {
       const y = race.history.map((h) => 100 * h[r]);
       return [
@@ -299,7 +306,7 @@ const playground = (() => {
       x: { domain: [0, 1.03 * Math.max(last.update, 1000)] },
       y: { domain: [Math.max(0, Math.floor(10 * lowest - 0.5) * 10), 100] },
       label: `Error on ${number(HELD_OUT)} held-out pictures after ${number(last.update)} updates: ` +
-        `A ${percent(last.a)}, B ${percent(last.b)}; at the start A ${percent(race.history[0].a)}, B ${percent(race.history[0].b)}.`,
+        `A ${percent(last.a)}, B ${percent(last.b)}; at the start A ${percent(first.a)}, B ${percent(first.b)}.`,
     });
   }
 
@@ -318,11 +325,12 @@ const playground = (() => {
 
   function drawLayers(chart, look, values, domain, what, say) {
     const depth = Math.max(values.a.length, values.b.length);
+    const said = RACERS.map((r) => `${upper(r)}: ${values[r].map(say).join(", ")}.`);
     chart.draw({
-      marks: RACERS.flatMap((r, i) => bars(values[r], i, domain[0], look[r].colour, r.toUpperCase())),
+      marks: RACERS.flatMap((r, i) => bars(values[r], i, domain[0], look[r].colour, upper(r))),
       x: { domain: [0.5, depth + 0.5], ticks: Array.from({ length: depth }, (_, k) => k + 1) },
       y: { domain },
-      label: `${what}, layer by layer. ${RACERS.map((r) => `${r.toUpperCase()}: ${values[r].map(say).join(", ")}.`).join(" ")}`,
+      label: `${what}, layer by layer. ${said.join(" ")}`,
     });
   }
 
@@ -338,14 +346,16 @@ const playground = (() => {
     const of = (key, scale) => Object.fromEntries(RACERS.map((r) => [r, seen[r][key].map((v) => scale * v)]));
     const shut = of("saturation", 100), gradient = of("gradient", 1);
     drawLayers(view.saturation, look, shut, [0, 100], "Share of saturated units", (v) => `${number(v)} %`);
-    drawLayers(view.gradient, look, gradient, powers([...gradient.a, ...gradient.b]), "Standard deviation of dC/ds", (v) => number(v));
+    const domain = powers([...gradient.a, ...gradient.b]);
+    drawLayers(view.gradient, look, gradient, domain, "Standard deviation of dC/ds", (v) => number(v));
   }
 
   function makeAnswers(view) {
     const list = make("ul", { class: "answers" });
     const { images, labels } = view.pictures, { CLASSES, FRAME, PIXELS } = view.shapeset;
     const cards = Array.from({ length: PICTURES }, (_, i) => {
-      const canvas = make("canvas", { width: FRAME, height: FRAME, role: "img", "aria-label": `Picture ${i + 1}: ${CLASSES[labels[i]]}` });
+      const name = `Picture ${i + 1}: ${CLASSES[labels[i]]}`;
+      const canvas = make("canvas", { width: FRAME, height: FRAME, role: "img", "aria-label": name });
       const data = new ImageData(FRAME, FRAME);
       for (let p = 0; p < PIXELS; p++) {
         const grey = Math.round(127.5 * (images[i * PIXELS + p] + 1));
@@ -356,11 +366,12 @@ const playground = (() => {
       list.append(make("li", {}, canvas, make("div", {}, make("b", {}, CLASSES[labels[i]]), ...lines)));
       return lines;
     });
-    view.panels.append(make("p", { class: "chart-title" }, `What they answer: the first ${PICTURES} held-out pictures`), list);
+    const title = `What they answer and how sure they are: the first ${PICTURES} held-out pictures`;
+    view.panels.append(make("p", { class: "chart-title" }, title), list);
     return (seen) => cards.forEach((lines, i) => RACERS.forEach((r, k) => {
       const { answers, certain, wrong } = seen[r];
       const said = wrong[i] ? `\u2717 ${CLASSES[answers[i]]}` : "\u2713 right";
-      lines[k].textContent = `${r.toUpperCase()} ${said}, ${number(100 * certain[i], 2)} % sure`;
+      lines[k].textContent = `${upper(r)} ${said}, ${number(100 * certain[i], 2)} %`;
       lines[k].classList.toggle("wrong", Boolean(wrong[i]));
     }));
   }
@@ -382,19 +393,24 @@ const playground = (() => {
 
   const times = (gradient) => number(gradient[0] / gradient.at(-1), 2);
 
+  function describeLayers(racer, { saturation, gradient }) {
+    const first = percent(saturation[0], 2), last = percent(saturation.at(-1), 2);
+    if (saturation.length === 1) return `In ${upper(racer)} ${first} of its hidden layer are saturated.`;
+    return `In ${upper(racer)} ${first} of its first hidden layer and ${last} of its last are saturated, ` +
+      `and gradients in the first are ${times(gradient)} times those in the last.`;
+  }
+
   function describe(race) {
     const { points, error, says } = lead(race.seen), { update, a, b } = race.history.at(-1);
     const close = `: ${number(Math.abs(points))} points are within twice the standard error, ${number(error, 2)}`;
-    const lost = RACERS.filter((r) => !((race.seen[r].cost ?? 0) < LOST)).map((r) => r.toUpperCase());
-    const layers = (r) => {
-      const { saturation, gradient } = race.seen[r], top = saturation.length - 1;
-      const shut = top ? `${percent(saturation[0])} of its first hidden layer and ${percent(saturation[top])} of its last are saturated`
-        : `${percent(saturation[0])} of its hidden layer are saturated`;
-      return `In ${r.toUpperCase()} ${shut}` + (top ? `, and gradients in the first are ${times(gradient)} times those in the last.` : ".");
-    };
-    return `After ${number(update)} updates ${says}${says === "neither is ahead" ? close : ""}. A errs on ${percent(a)} of ${number(HELD_OUT)} held-out pictures, B on ${percent(b)}; ` +
-      `always giving the commonest answer errs on ${percent(CHANCE)}. ` +
-      (lost.length ? `${lost.join(" and ")} diverged: at this rate the weights have left all bounds.` : `${layers("a")} ${layers("b")}`);
+    const lost = RACERS.filter((r) => !((race.seen[r].cost ?? 0) < LOST)).map(upper);
+    return [
+      `After ${number(update)} updates ${says}${says === "neither is ahead" ? close : ""}.`,
+      `A errs on ${percent(a)} of ${number(HELD_OUT)} held-out pictures, B on ${percent(b)};`,
+      `always giving the commonest answer errs on ${percent(CHANCE)}.`,
+      ...(lost.length ? [`${lost.join(" and ")} diverged: at this rate the weights have left all bounds.`]
+        : RACERS.map((r) => describeLayers(r, race.seen[r]))),
+    ].join(" ");
   }
 
   const short = (race) => {
@@ -425,11 +441,13 @@ const playground = (() => {
   // ---------------------------------------------------------------- on the stage
   function count(view) {
     const { race } = view, state = view.state();
-    const doing = race.running ? (race.away ? "waits until it is seen" : `trains, ${number(race.pace, 2)} updates a second each`)
-      : race.update >= state.updates ? "is over" : race.update ? "pauses" : "has not begun";
+    const training = race.away ? "Waiting until it is seen" : `Training, ${number(race.pace, 2)} updates a second each`;
+    const standing = race.update >= state.updates ? "The race is over" : race.update ? "Paused" : "Not begun";
+    const doing = race.running ? training : standing;
     const { a, b } = race.seen || {};
-    const cost = a && a.cost !== null ? ` Cost of the last mini-batches: A ${number(a.cost)}, B ${number(b.cost)}.` : "";
-    view.counter.textContent = `The race ${doing}: ${number(race.update)} of ${number(state.updates)} updates.${cost}`;
+    const known = a && a.cost !== null;
+    const cost = known ? ` Cost of the last mini-batches: A ${number(a.cost)}, B ${number(b.cost)}.` : "";
+    view.counter.textContent = `${doing}: ${number(race.update)} of ${number(state.updates)} updates.${cost}`;
     view.control("Run").name(race.running ? "Pause" : "Run");
   }
 
@@ -466,10 +484,11 @@ const playground = (() => {
     view.pictures = view.shapeset.sample(HELD_OUT, HELD_OUT_SEED);
     view.counter = make("p", { class: "counter" });
     view.panels.append(view.counter);
-    view.errors = view.chart({ title: "Error on held-out pictures", x: { label: "updates of 10 pictures" }, y: { label: "error (%)" }, height: 250 });
-    const row = view.row(), layer = { label: "hidden layer" };
-    view.saturation = view.chart({ title: "Saturated units", x: layer, y: { label: "share (%)" }, height: 190 }, row);
-    view.gradient = view.chart({ title: "Size of gradients dC/ds", x: layer, y: { label: "standard deviation", scale: "log" }, height: 190 }, row);
+    view.errors = view.chart({ x: { label: "updates of 10 pictures" }, y: { label: "error (%)" }, height: 250 });
+    const row = view.row(), x = { label: "hidden layer" }, height = 190;
+    view.saturation = view.chart({ title: "Saturated units", x, y: { label: "share (%)" }, height }, row);
+    const y = { label: "standard deviation", scale: "log" };
+    view.gradient = view.chart({ title: "Size of gradients dC/ds", x, y, height }, row);
     view.answers = makeAnswers(view);
     // With reduced motion the picture changes at most once a second.
     let drawn = 0;
@@ -503,7 +522,8 @@ const playground = (() => {
       count(view);
     };
     const visible = () => { shown = !document.hidden; tell(); };
-    const observer = new IntersectionObserver((entries) => { near = entries.at(-1).isIntersecting; tell(); }, { rootMargin: "800px" });
+    const moved = (entries) => { near = entries.at(-1).isIntersecting; tell(); };
+    const observer = new IntersectionObserver(moved, { rootMargin: "800px" });
     observer.observe(view.panels);
     document.addEventListener("visibilitychange", visible);
     view.onclose(() => {
@@ -518,7 +538,8 @@ const playground = (() => {
     if (other) again(view);
     race.setStop(state.updates);
     count(view);
-    const consequence = other ? "The race starts again." : changed.has("updates") && race.seen ? short(race) : undefined;
+    const longer = changed.has("updates") && race.seen ? short(race) : undefined;
+    const consequence = other ? "The race starts again." : longer;
     if (!race.seen) return view.said && { ...view.said, consequence }; // the new numbers are on their way
     view.panels.removeAttribute("aria-busy");
     const names = Object.fromEntries(RACERS.map((r, i) => [r, nameOf(view.specs[i], r)]));
@@ -535,18 +556,22 @@ const playground = (() => {
     JSON.stringify(RACERS.map((r) => specOf(state, r))) !== JSON.stringify(view.specs);
 
   const network = (r) => {
-    const R = r.toUpperCase(), group = `Network ${R}`;
+    const R = upper(r), group = `Network ${R}`;
     return [
-      { key: `${r}_depth`, group, label: `Depth of ${R}`, kind: "number", min: 1, max: 8, step: 1, say: (v) => `${v} ${v === 1 ? "layer" : "layers"}` },
-      { key: `${r}_width`, group, label: `Width of ${R}`, kind: "number", values: [20, 50, 100, 200], say: (v) => `${v} units` },
+      { key: `${r}_depth`, group, label: `Depth of ${R}`, kind: "number", min: 1, max: 8, step: 1, say: layersOf },
+      { key: `${r}_width`, group, label: `Width of ${R}`, kind: "number", values: [20, 50, 100, 200] },
       { key: `${r}_activation`, group, label: `Activation of ${R}`, kind: "choice", options: ACTIVATIONS },
       { key: `${r}_scheme`, group, label: `First weights of ${R}`, kind: "choice", options: SCHEMES },
       { key: `${r}_rate`, group, label: `Rate of ${R}`, kind: "number", values: RATES },
     ];
   };
 
+  const oneClick = (name) => ({
+    group: "A race in one click", label: name, kind: "button", action: (view) => choose(view, name),
+  });
+
   const controls = [
-    ...Object.keys(RACES).map((name) => ({ group: "A race in one click", label: name, kind: "button", action: (view) => choose(view, name) })),
+    ...Object.keys(RACES).map(oneClick),
     ...network("a"),
     ...network("b"),
     { key: "seed", label: "Seed of both", kind: "number", min: 0, max: 99, step: 1 },
