@@ -60,7 +60,7 @@ const costSurface = (() => {
   const controls = [
     {
       key: "cost", label: "Cost", kind: "choice",
-      options: [["both", "both, side by side"], ["cross_entropy", "cross-entropy"], ["quadratic", "quadratic cost"]],
+      options: [["both", "both costs"], ["cross_entropy", "cross-entropy"], ["quadratic", "quadratic cost"]],
     },
     {
       key: "targets", label: "Targets", kind: "choice",
@@ -107,7 +107,7 @@ const costSurface = (() => {
     }
     const charts = view.row();
     const chart = (title, y) => view.chart({ title, x: { label: "step" }, y, height: 190 }, charts);
-    view.height = chart("Height: cost above the lowest, in % of the range", {});
+    view.height = chart("Cost above the lowest, in % of its range", {});
     view.length = chart("Gradient, in % of the longest", { scale: "log" });
   }
 
