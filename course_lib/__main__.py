@@ -1,4 +1,4 @@
-"""The command line: ``hard-to-train list | reproduce | claims | results | data``."""
+"""The command line: ``hard-to-train list | reproduce | claims | results | data | assign``."""
 
 import argparse
 import csv
@@ -20,6 +20,7 @@ from course_lib import (
     storage,
     sweeps,
 )
+from course_lib.classroom import command as classroom
 
 SCALES = ("lesson", "workstation", "paper")
 
@@ -57,6 +58,7 @@ def main(arguments=None):
     commands.add_parser("results", help="list the measured results that come with the package")
     data = commands.add_parser("data", help="fetch a data set and check it")
     data.add_argument("name", choices=["mnist", "cifar10"])
+    classroom.add_to(commands)
 
     given = parser.parse_args(arguments)
     try:
@@ -228,6 +230,7 @@ _COMMANDS = {
     "claims": _claims,
     "results": _results,
     "data": _data,
+    "assign": classroom.run,
 }
 
 if __name__ == "__main__":

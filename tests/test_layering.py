@@ -25,7 +25,8 @@ LAYERS = [
     {"reproduce", "report", "checks", "verdicts_elsewhere", "films"}
     | {"figures_before", "figures_layers", "figures_errors"},
     {"figures", "claims"},
-    {"widgets", "classroom", "__main__"},
+    {"widgets", "classroom"},
+    {"__main__"},
 ]
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names}
 

@@ -1,0 +1,235 @@
+"""An instructor's course folder: made once, with a secret of the class, then released from.
+
+It holds everything about a class, and nothing of it belongs into the repository of the course::
+
+    classroom.json   what this folder is        release/psN/   what students get
+    secret.txt       what the class draws from  key/psN/       solved, with all tests, executed
+    roster.csv       who takes part             source/psN/    what nbgrader starts from
+    gradebook.db     nbgrader's marks           nbgrader_config.py
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import secrets
+import shutil
+import sys
+from typing import NamedTuple
+
+import nbformat
+
+from course_lib import __version__, storage
+from course_lib.classroom import sources
+
+_MARK = "classroom.json"
+ROSTER = ("id", "first_name", "last_name", "email")
+_CONFIG = '''"""Read by nbgrader where it is called by hand; `hard-to-train assign` brings its own."""
+
+c = get_config()
+c.CourseDirectory.course_id = {name!r}
+# Seconds that a cell may take. A test takes less than ten; nbgrader's own limit is 30.
+c.Execute.timeout = {seconds}
+c.Execute.interrupt_on_timeout = True
+'''
+_IGNORE = """# Marks, submissions, solutions and the secret of a class are nobody else's business.
+*
+!.gitignore
+"""
+_README = """A course folder of Hard to Train, made by `hard-to-train assign init`.
+
+In this folder:
+
+    hard-to-train assign release ps2    writes release/ps2, for students, and key/ps2, for you
+
+secret.txt decides which numbers this class gets. Keep it, and keep it to yourself: another text
+there makes another assignment. Write your students into roster.csv, one line each; the column id
+is what their submissions are named by.
+"""
+
+
+class Course(NamedTuple):
+    """A course folder as `load` found it.
+
+    Attributes
+    ----------
+    folder : pathlib.Path;  name : str
+    secret : str
+        What the class draws its values from (`sources.draw`).
+    sources : pathlib.Path
+        The folder with the sources of the assignments.
+    """
+
+    folder: pathlib.Path
+    name: str
+    secret: str
+    sources: pathlib.Path
+
+    @property
+    def gradebook(self):
+        """The path of nbgrader's database."""
+        return self.folder / "gradebook.db"
+
+    def read(self, assignment):
+        """Return the `sources.Source` of an assignment by its name, such as "ps2"."""
+        return sources.read(sources.find(assignment, self.sources))
+
+
+class Released(NamedTuple):
+    """What `release` wrote: folders, and the points of each graded cell."""
+
+    release: pathlib.Path
+    key: pathlib.Path
+    points: dict
+
+
+def init(folder, secret=None, name=None, sources_folder=None):
+    """Make a course folder and return its `Course`.
+
+    Parameters
+    ----------
+    folder : path-like;  name : str, optional
+        The name of the course, by default that of the folder.
+    secret : path-like, optional
+        A file with any text; without it, one is drawn at random.
+    sources_folder : path-like, optional
+        Assignments of your own, in place of the course's.
+
+    Raises
+    ------
+    ValueError
+        If it is a course folder already, or the secret is missing or short, or there are no
+        assignments.
+    """
+    folder = pathlib.Path(folder).resolve()
+    if (folder / _MARK).exists():
+        raise ValueError(f"{folder} is a course folder already; its secret stays as it is")
+    text = secrets.token_hex(16) if secret is None else _read_secret(pathlib.Path(secret))
+    where = None if sources_folder is None else str(pathlib.Path(sources_folder).resolve())
+    if not sources.names(where or sources.FOLDER):
+        raise ValueError(
+            f"there are no assignments in {where or sources.FOLDER}: the command needs the "
+            "repository of the course, or --sources FOLDER"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    name = name or folder.name
+    _write(folder / "secret.txt", f"{text}\n", private=True)
+    _write(folder / ".gitignore", _IGNORE)
+    _write(folder / "README.txt", _README)
+    _write(folder / "nbgrader_config.py", _CONFIG.format(name=name, seconds=sources.CELL_SECONDS))
+    if not (folder / "roster.csv").exists():
+        _write(folder / "roster.csv", ",".join(ROSTER) + "\n")
+    made = {"course": name, "sources": where, "version": __version__}
+    _write(folder / _MARK, json.dumps(made, indent=2) + "\n")  # the last one: it makes it a course
+    return load(folder)
+
+
+def _read_secret(path):
+    if not path.is_file():
+        raise ValueError(f"there is no file {path} to take the secret from")
+    text = path.read_text(encoding="utf-8").strip()
+    if len(text) < 8:
+        raise ValueError(f"the secret in {path} must have at least 8 characters, not {len(text)}")
+    return text
+
+
+def _write(path, text, private=False):
+    with storage.atomic_write(path) as file:
+        file.write(text.encode())
+    if private:
+        path.chmod(0o600)
+
+
+def load(folder="."):
+    """Return the `Course` in a folder; ValueError if it holds none or has lost its secret."""
+    folder = pathlib.Path(folder).resolve()
+    try:
+        made = json.loads((folder / _MARK).read_text(encoding="utf-8"))
+        name, where = made["course"], made["sources"]
+    except FileNotFoundError:
+        raise ValueError(
+            f"{folder} is no course folder; make one with: hard-to-train assign init FOLDER"
+        ) from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{folder / _MARK} is damaged") from None
+    where = pathlib.Path(where) if where else sources.FOLDER
+    return Course(folder, name, _read_secret(folder / "secret.txt"), where)
+
+
+def release(course, name):
+    """Write the release and the key of an assignment, and enter it in the gradebook.
+
+    The solutions go through all tests of the class first. Released again, an assignment comes out
+    the same, as long as its source and the secret do.
+
+    Raises
+    ------
+    ValueError
+        If a solution fails, the release would leak, or nbgrader refuses, as it does when points
+        change after submissions were graded.
+    """
+    source = course.read(name)
+    for_students = sources.release(source, course.secret)
+    folder = {kind: course.folder / kind / name for kind in ("source", "key", "release")}
+    with _whole_folder(folder["key"]) as made:
+        sources.write_files(source, made, course.secret)
+        nbformat.write(sources.key(source, course.secret, made), made / f"{name}.ipynb")
+    with _whole_folder(folder["source"]) as made:
+        sources.write_files(source, made, course.secret)
+        nbformat.write(sources.drawn(source, course.secret), made / f"{name}.ipynb")
+    _generate(course, name)  # it copies the files along
+    written = nbformat.read(folder["release"] / f"{name}.ipynb", as_version=4)
+    if [cell.source for cell in written.cells] != [cell.source for cell in for_students.cells]:
+        shutil.rmtree(folder["release"])
+        raise ValueError(f"nbgrader wrote another release of {name} than the one that was searched")
+    sources.refuse_leaks(source, written, course.secret)
+    return Released(folder["release"], folder["key"], source.points)
+
+
+def _generate(course, name):
+    """Let nbgrader write release/NAME and enter the assignment in the gradebook."""
+    from nbgrader.apps import NbGraderAPI
+
+    with programs():
+        api = NbGraderAPI(config=config(course))
+        result = api.generate_assignment(name, force=True, create=True)
+    if not result["success"]:
+        said = result.get("error") or result.get("log") or "without saying why"
+        raise ValueError(f"nbgrader does not release {name}: {said.strip().splitlines()[-1]}")
+
+
+def config(course):
+    """Return what nbgrader is to know of a course, as a traitlets Config."""
+    from traitlets.config import Config
+
+    settings = Config()
+    settings.CourseDirectory.root = str(course.folder)
+    settings.CourseDirectory.course_id = course.name
+    settings.Execute.timeout = sources.CELL_SECONDS
+    settings.Execute.interrupt_on_timeout = True
+    return settings
+
+
+@contextlib.contextmanager
+def programs():
+    """Let nbgrader find the programs installed beside this Python: it calls `alembic` by name."""
+    before = os.environ.get("PATH", "")
+    os.environ["PATH"] = os.pathsep.join([str(pathlib.Path(sys.executable).parent), before])
+    try:
+        yield
+    finally:
+        os.environ["PATH"] = before
+
+
+@contextlib.contextmanager
+def _whole_folder(folder):
+    """Fill a folder beside the place of `folder`, and put it there when all went well."""
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
