@@ -6,7 +6,9 @@ pictures on the way. It is watched in the page that `Playground.page` writes.
 """
 
 import importlib.util
+import os
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -81,6 +83,12 @@ def missing():
         if not importlib.util.find_spec(package):
             return f"{package} is not installed"
     return None if CHROMIUM else "no Chromium on this machine"
+
+
+def origin():
+    """What else the numbers depend on, for their provenance."""
+    version = subprocess.run([CHROMIUM, "--version"], capture_output=True, text=True, check=True)
+    return {"cores": os.cpu_count(), "chromium": version.stdout.strip()}
 
 
 def run(seeds=SEEDS, updates=UPDATES):
