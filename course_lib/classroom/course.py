@@ -24,7 +24,7 @@ from course_lib.classroom import sources
 
 _MARK = "classroom.json"
 ROSTER = ("id", "first_name", "last_name", "email")
-_CONFIG = '''"""Read by nbgrader where it is called by hand; `hard-to-train assign` brings its own."""
+_CONFIG = '''"""For nbgrader called by hand; `hard-to-train assign` brings its own settings."""
 
 c = get_config()
 c.CourseDirectory.course_id = {name!r}
