@@ -228,6 +228,21 @@ def test_one_update(page):
     assert wait(page, "r.update === 2")["a"]["gradient"] != found["a"]["gradient"]
 
 
+def test_with_reduced_motion_it_changes_once_a_second(chromium, small, tmp_path):
+    with browser.widget_page(chromium, small, tmp_path, reduced_motion="reduce") as page:
+        page.evaluate(
+            """() => { const { model } = document.querySelector(".course-widget");
+              window.seen = [];
+              model.on("change:readings", () => window.seen.push(performance.now())); }"""
+        )
+        button(page, "Run").click()
+        page.wait_for_function("() => seen.length === 3")
+        gaps = np.diff(page.evaluate("seen"))
+        button(page, "Pause").click()
+        wait(page, "!r.running")
+    assert (gaps > 900).all()  # drawn in the next frame, which may be a late one
+
+
 HIDE = """(hidden) => {
   Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
   document.dispatchEvent(new Event("visibilitychange"));
