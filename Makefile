@@ -23,7 +23,7 @@ help:  ## list these commands
 setup:  ## create .venv and install into it what constraints.txt pins (the others call it)
 	@$(PYTHON) tools/environment.py
 
-book: setup  ## run every lesson and build the HTML in _build/html
+book: setup  ## run every lesson and build the HTML in _build/html (SELF_STUDY=0: no assignments)
 	@$(BIN)/python -m tools.book build
 
 # The book is built first and its status kept, so that the tests run whatever came of it; one

@@ -552,6 +552,8 @@ _ALONE = """:::{note}
 This is the version for those who learn alone. Write each part yourself before you open its
 solution; the cell below it then shows what the test says of a right one. The numbers are the
 published ones: a class that is graded draws its own, and its tests have more cases than are shown.
+For a notebook with stubs and numbers of your own, `hard-to-train assign init mine`, and then
+`hard-to-train assign release NAME --course mine` with the assignment's name.
 :::"""
 
 
