@@ -319,15 +319,14 @@ const playground = (() => {
       heights.push(Math.max(value, floor), floor);
     });
     const shape = { edges: [...edges, edges.at(-1) + 0.02], heights, colour, name };
-    return i === 0 ? [{ kind: "bars", ...shape, opacity: 0.9 }]
-      : [{ kind: "bars", ...shape, opacity: 0.25 }, { kind: "steps", ...shape, name: undefined, width: 1.5 }];
+    return i === 0 ? { kind: "bars", ...shape, opacity: 0.9 } : { kind: "steps", ...shape, fill: true, width: 1.5 };
   }
 
   function drawLayers(chart, look, values, domain, what, say) {
     const depth = Math.max(values.a.length, values.b.length);
     const said = RACERS.map((r) => `${upper(r)}: ${values[r].map(say).join(", ")}.`);
     chart.draw({
-      marks: RACERS.flatMap((r, i) => bars(values[r], i, domain[0], look[r].colour, upper(r))),
+      marks: RACERS.map((r, i) => bars(values[r], i, domain[0], look[r].colour, upper(r))),
       x: { domain: [0.5, depth + 0.5], ticks: Array.from({ length: depth }, (_, k) => k + 1) },
       y: { domain },
       label: `${what}, layer by layer. ${said.join(" ")}`,
