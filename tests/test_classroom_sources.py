@@ -57,7 +57,7 @@ def add(a, b):
 ```
 
 :::{dropdown} Hint 1
-Add the $x$.
+Add the x.
 :::
 
 ```{code-cell} ipython3
@@ -179,6 +179,7 @@ def test_saving_a_source_in_jupyter_keeps_what_a_class_draws(name):
         ("schema_version: 3", "schema_version: 2", "schema_version must be 3"),
         (":::{dropdown} Hint 1", ":::{tip} Hint 1", "{tip} would stand raw"),
         ("{eq}`eq-2`", "{cite:t}`a`", "{cite:t} would stand raw"),
+        ("Add the x.", "Add the $x$.", "a formula in a hint"),
     ],
 )  # fmt: skip
 def test_problems_of_form_are_named(small, old, new, words):
@@ -258,7 +259,7 @@ def test_release_has_stubs_visible_tests_and_the_class_s_setting(small):
 def test_prose_is_plain_markdown(small):
     text = "\n".join(cell.source for cell in sources.release(sources.read(small)).cells)
     assert "As Eq. (2) says in lesson 1." in text
-    assert "<details><summary>Hint 1</summary>\n\nAdd the $x$.\n\n</details>" in text
+    assert "<details><summary>Hint 1 (open)</summary>\n\nAdd the x.\n\n</details>" in text
     assert ":::" not in text and "{eq}" not in text
 
 

@@ -26,6 +26,7 @@ _KINDS = {"solution": ("BEGIN SOLUTION", "END SOLUTION")}
 _KINDS["hidden"] = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
 _KINDS["scheme"] = ("BEGIN MARK SCHEME", "END MARK SCHEME")
 _RUBRIC = "**Points.**"
+_FOLD = re.compile(r"^:::+\{dropdown\} *([^\n]*)\n(.*?)\n:::+$", re.M | re.S)
 _STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 # As the course's jupytext.toml has it; a copy of the sources elsewhere reads the same.
 _AS_WRITTEN = jupytext.config.JupytextConfiguration(
@@ -185,6 +186,8 @@ def _problems_of_cell(cell):
         odd = set(re.findall(r"^[`:]{3,}\{(\w+)\}", cell.source, re.M)) - {"div", "dropdown"}
         odd |= set(re.findall(r"\{([\w:]+)\}`", cell.source)) - {"eq"}
         wrong += [f"{what}: {{{name}}} would stand raw in a student's notebook" for name in odd]
+        if any("$" in fold for _, fold in _FOLD.findall(cell.source)):
+            wrong.append(f"{what}: a formula in a hint would stand raw in JupyterLab")
     return wrong
 
 
@@ -338,12 +341,8 @@ def plain(text):
     text = re.sub(r"\{eq\}`eq-(\d+)`", r"(\1)", text)
     text = re.sub(r"\[([^\]]+)\]\(\.\.?/[^)]*\)", r"\1", text)
     text = re.sub(r"^:::+\{div\}[^\n]*\n(.*?)^:::+$", r"\1", text, flags=re.M | re.S)
-    return re.sub(
-        r"^:::+\{dropdown\} *([^\n]*)\n(.*?)\n:::+$",
-        r"<details><summary>\1</summary>\n\n\2\n\n</details>",
-        text,
-        flags=re.M | re.S,
-    )
+    # Not every style sheet keeps the triangle that says that it opens.
+    return _FOLD.sub(r"<details><summary>\1 (open)</summary>\n\n\2\n\n</details>", text)
 
 
 def release(source, secret=""):
