@@ -171,6 +171,38 @@ def test_a_slider_by_pointer(page, label, key):
     assert browser.pixels(page) != picture
 
 
+@pytest.mark.parametrize(
+    ("label", "key", "last"),
+    [("Activation", "activation", "linear"), ("Weights", "scheme", "gain")]
+    + [("Inputs", "inputs", "noise")],
+)
+def test_a_choice_by_pointer(page, label, key, last):
+    """A click opens the list, which is the system's own; what is chosen there arrives as here."""
+    before, picture = shown(page), browser.pixels(page)
+    control(page, label).click()
+    control(page, label).select_option(last)
+    assert browser.trait(page, key) == last
+    assert shown(page) != before
+    assert browser.pixels(page) != picture
+
+
+def test_the_gain_by_pointer(chromium, tmp_path):
+    widget = widgets.SignalExplorer(**START, scheme="gain")
+    with browser.widget_page(chromium, widget, tmp_path) as page:
+        before, picture, box = (
+            shown(page),
+            browser.pixels(page),
+            control(page, "Gain").bounding_box(),
+        )
+        page.mouse.click(box["x"] + 0.95 * box["width"], box["y"] + box["height"] / 2)
+        after, gain = shown(page), browser.trait(page, "gain")
+        assert gain > 2.5
+        assert after != before
+        assert browser.pixels(page) != picture
+        expected = widgets.SignalExplorer(**START, scheme="gain", gain=gain).measure()
+        assert all(np.allclose(after[k], expected[k], rtol=1e-7) for k in after)
+
+
 def test_a_button_by_pointer_and_by_keyboard(page):
     button = page.get_by_role("button", name="Draw another network")
     before = shown(page)
