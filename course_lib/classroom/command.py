@@ -1,5 +1,6 @@
 """The command ``hard-to-train assign``: what it takes, and what it says."""
 
+import datetime
 import importlib.util
 import pathlib
 
@@ -26,6 +27,21 @@ def add_to(commands):
     give.add_argument("names", nargs="+", metavar="NAME", help="such as ps2")
     _in_course(give)
 
+    take = own.add_parser("collect", help="take in a Moodle or Canvas zip, or a folder")
+    take.add_argument("name", metavar="NAME", help="such as ps2")
+    take.add_argument("submissions", type=pathlib.Path, metavar="ZIP_OR_FOLDER")
+    take.add_argument(
+        "--due",
+        type=datetime.datetime.fromisoformat,
+        metavar="TIME",
+        help='when it was due, such as "2026-11-20 23:59"; later ones are called late',
+    )
+    _in_course(take)
+
+    look = own.add_parser("check", help="see whether all that was collected can be graded")
+    look.add_argument("names", nargs="+", metavar="NAME")
+    _in_course(look)
+
 
 def _in_course(parser):
     parser.add_argument(
@@ -38,7 +54,7 @@ def _in_course(parser):
 
 
 def run(given):
-    """Run ``assign`` with parsed arguments; return the exit status.
+    """Run ``assign`` with parsed arguments; return the exit status: 1 if something needs a look.
 
     Raises ImportError, with the remedy, where nbgrader or jupytext is missing.
     """
@@ -71,4 +87,25 @@ def _release(given):
         print(f"  for students: {released.release}\n  for you: {released.key}")
 
 
-_COMMANDS = {"init": _init, "release": _release}
+def _collect(given):
+    from course_lib.classroom import collect, course
+
+    chosen = course.load(given.course)
+    found = collect.collect(chosen, given.name, given.submissions, given.due)
+    print(collect.describe(found, given.name, len(found.kept) + len(found.missing)))
+    print(f"New in this run: {', '.join(found.new) or 'none'}.")
+    return 1 if found.unmatched or found.refused else 0
+
+
+def _check(given):
+    from course_lib.classroom import collect, course
+
+    chosen, wrong = course.load(given.course), False
+    for name in given.names:
+        found = collect.check(chosen, name)
+        print(collect.describe_check(found, name))
+        wrong = wrong or bool(found.unreadable or found.strangers)
+    return 1 if wrong else 0
+
+
+_COMMANDS = {"init": _init, "release": _release, "collect": _collect, "check": _check}

@@ -171,10 +171,10 @@ def release(course, name):
     source = course.read(name)
     for_students = sources.release(source, course.secret)
     folder = {kind: course.folder / kind / name for kind in ("source", "key", "release")}
-    with _whole_folder(folder["key"]) as made:
+    with whole_folder(folder["key"]) as made:
         sources.write_files(source, made, course.secret)
         nbformat.write(sources.key(source, course.secret, made), made / f"{name}.ipynb")
-    with _whole_folder(folder["source"]) as made:
+    with whole_folder(folder["source"]) as made:
         sources.write_files(source, made, course.secret)
         nbformat.write(sources.drawn(source, course.secret), made / f"{name}.ipynb")
     _generate(course, name)  # it copies the files along
@@ -222,7 +222,7 @@ def programs():
 
 
 @contextlib.contextmanager
-def _whole_folder(folder):
+def whole_folder(folder):
     """Fill a folder beside the place of `folder`, and put it there when all went well."""
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
