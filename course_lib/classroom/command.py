@@ -42,6 +42,27 @@ def add_to(commands):
     look.add_argument("names", nargs="+", metavar="NAME")
     _in_course(look)
 
+    tell = own.add_parser("report", help="say how the class did, and who needs a look")
+    tell.add_argument("names", nargs="+", metavar="NAME")
+    _in_course(tell)
+
+    out = own.add_parser("export", help="write the marks as CSV, for Moodle or Canvas too")
+    out.add_argument("names", nargs="+", metavar="NAME")
+    out.add_argument("--for", dest="form", choices=["plain", "moodle", "canvas"], default="plain")
+    out.add_argument("--out", type=pathlib.Path, metavar="FILE", help="(default: in the course)")
+    out.add_argument(
+        "--column",
+        action="append",
+        default=[],
+        metavar="NAME=TITLE",
+        help='what an assignment is called there, such as ps2="Set 2 (4711)"',
+    )
+    out.add_argument(
+        "--unfinished", action="store_true", help="marks that wait for your eye as they stand"
+    )
+    out.add_argument("--missing-zero", action="store_true", help="0 for nothing submitted")
+    _in_course(out)
+
 
 def _in_course(parser):
     parser.add_argument(
@@ -108,4 +129,51 @@ def _check(given):
     return 1 if wrong else 0
 
 
-_COMMANDS = {"init": _init, "release": _release, "collect": _collect, "check": _check}
+def _report(given):
+    from course_lib import storage
+    from course_lib.classroom import course, report
+
+    chosen = course.load(given.course)
+    for name in given.names:
+        found = report.report(chosen, name)
+        path = chosen.folder / "reports" / f"{name}.html"
+        with storage.atomic_write(path) as file:
+            file.write(report.page(found).encode())
+        print(f"{report.text(found)}\n\nAs a page: {path}")
+
+
+def _export(given):
+    from course_lib.classroom import course, export
+
+    chosen = course.load(given.course)
+    columns = {}
+    for pair in given.column:
+        name, equals, title = pair.partition("=")
+        if not (name and equals and title):
+            raise ValueError(f"--column needs NAME=TITLE, not {pair!r}")
+        columns[name] = title
+    made = export.export(
+        chosen, given.names, given.form, columns, given.unfinished, given.missing_zero
+    )
+    path = given.out or chosen.folder / "exported" / f"{given.form}.csv"
+    export.write(made, path)
+    print(f"Marks of {', '.join(given.names)}: {path}")
+    for student, name, state in made.blank:
+        print(f"  left blank: {student}, {name}: {_BLANK[state]}")
+    return 1 if any(state != "missing" for _, _, state in made.blank) else 0
+
+
+_BLANK = {
+    "waiting": "waits for marks by hand (--unfinished writes it as it stands)",
+    "failed": "the machine cannot grade it; mark it by hand (--unfinished writes 0 so far)",
+    "not graded": "submitted, and not graded since",
+    "missing": "nothing submitted (--missing-zero writes 0)",
+}
+_COMMANDS = {
+    "init": _init,
+    "release": _release,
+    "collect": _collect,
+    "check": _check,
+    "report": _report,
+    "export": _export,
+}
