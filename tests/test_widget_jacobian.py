@@ -304,6 +304,7 @@ def test_the_table_holds_every_number(page):
     numbers = shown(page)
     page.get_by_text("The numbers as a table").press("Enter")
     rows = page.locator(".numbers tbody tr")
+    rows.nth(2).wait_for()
     assert rows.count() == 3
     keys = ("means", "law_means", "largests", "law_largests", "pre_activation")
     for row in range(3):

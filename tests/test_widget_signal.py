@@ -235,6 +235,7 @@ def test_a_change_is_announced_with_its_consequence(page):
 def test_the_table_holds_every_number(page):
     page.get_by_text("The numbers as a table").press("Enter")
     rows = page.locator(".numbers tbody tr")
+    rows.nth(4).wait_for()
     assert rows.count() == 5
     cells = rows.nth(4).locator("td").all_inner_texts()
     numbers = browser.readings(page)

@@ -451,6 +451,7 @@ def test_a_change_is_announced_with_its_consequence(page):
 
 def test_the_table_holds_the_numbers(page):
     page.get_by_text("The numbers as a table").press("Enter")
+    page.locator(".numbers tbody tr").first.wait_for()
     rows = page.locator(".numbers tbody tr").all_inner_texts()
     cells = {name: values for name, *values in (row.split("\t") for row in rows)}
     assert cells["steps on a plateau"] == ["0", "20"]

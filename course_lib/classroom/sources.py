@@ -80,13 +80,15 @@ class Drawn(NamedTuple):
 # ---- reading
 
 
-def names(folder=FOLDER):
-    """Return the assignments of a folder, such as ["ps1", "ps2"]."""
-    return sorted(path.stem.split("_")[0] for path in pathlib.Path(folder).glob("ps*_*.md"))
+def names(folder=None):
+    """Return the assignments of a folder, the course's own if None, such as ["ps1", "ps2"]."""
+    sources = pathlib.Path(folder or FOLDER).glob("ps*_*.md")
+    return sorted(path.stem.split("_")[0] for path in sources)
 
 
-def find(name, folder=FOLDER):
+def find(name, folder=None):
     """Return the path of an assignment's source; ValueError, with those there are, if none."""
+    folder = folder or FOLDER
     found = list(pathlib.Path(folder).glob(f"{name}_*.md")) if name in names(folder) else []
     if len(found) != 1:
         known = ", ".join(names(folder)) or "none"
@@ -501,7 +503,8 @@ def flagged(source, notebook):
         code = _code(cell.source)
         banned = _ANSWERS if "library-allowed" in tags else (*_ANSWERS, *source.own_work)
         for word in banned:
-            if re.search(rf"(?<!\w){re.escape(word)}", code):
+            start = r"(?<!\w)" if re.match(r"\w", word) else ""  # .backward( follows a name
+            if re.search(start + re.escape(word), code):
                 name = _role(cell).get("grade_id", f"cell {cell.source[:30]!r}")
                 found.append(f"{name} uses {word}")
     return found
