@@ -275,6 +275,7 @@ REFERENCE = "course_lib.classroom.references"
         ("ps2-output-delta", f"from {REFERENCE} import ps2 as a", "references"),
         ("ps2-backward", "def backward(*x): return backprop.gradients(*x)", "backprop"),
         ("ps2-weight-gradients", "def weight_gradients(z, d): (z * d).backward()", ".backward("),
+        ("ps2-weight-gradients", "def weight_gradients(z, d): d.backward()", ".backward("),
         ("ps2-fall", f"fall = fresh.call('{REFERENCE}.ps2.first_order_fall')", "fresh.call"),
     ],
 )
