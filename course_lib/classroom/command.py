@@ -42,6 +42,15 @@ def add_to(commands):
     look.add_argument("names", nargs="+", metavar="NAME")
     _in_course(look)
 
+    back = own.add_parser("feedback", help="write a page for each student, and zips to upload")
+    back.add_argument("names", nargs="+", metavar="NAME")
+    back.add_argument(
+        "--hidden-tests",
+        action="store_true",
+        help="show them too (not the default: who hands in late would know what is tested)",
+    )
+    _in_course(back)
+
     tell = own.add_parser("report", help="say how the class did, and who needs a look")
     tell.add_argument("names", nargs="+", metavar="NAME")
     _in_course(tell)
@@ -129,6 +138,17 @@ def _check(given):
     return 1 if wrong else 0
 
 
+def _feedback(given):
+    from course_lib.classroom import course, feedback
+
+    chosen, skipped = course.load(given.course), False
+    for name in given.names:
+        made = feedback.write(chosen, name, given.hidden_tests)
+        print(feedback.describe(made, name))
+        skipped = skipped or bool(made.skipped)
+    return 1 if skipped else 0
+
+
 def _report(given):
     from course_lib import storage
     from course_lib.classroom import course, report
@@ -174,6 +194,7 @@ _COMMANDS = {
     "release": _release,
     "collect": _collect,
     "check": _check,
+    "feedback": _feedback,
     "report": _report,
     "export": _export,
 }

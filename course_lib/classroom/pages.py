@@ -15,8 +15,10 @@ h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.5rem; } h3 { font-size: 1re
 pre { background: var(--soft); padding: .75rem; white-space: pre-wrap; font-size: .875rem; }
 table { border-collapse: collapse; margin: 1rem 0; } caption { text-align: start; }
 th, td { border: 1px solid var(--line); padding: .25rem .6rem; text-align: start; }
+th[scope="col"], td.number { overflow-wrap: normal; }
 td.number { text-align: end; font-variant-numeric: tabular-nums; } img { max-width: 100%; }
 blockquote { border-inline-start: .25rem solid var(--line); margin: 1rem 0; padding: 0 1rem; }
+.wide { overflow-x: auto; }
 .answer { background: var(--soft); padding: .1rem .75rem; }
 .good { color: var(--good); } .bad { color: var(--bad); }
 """
@@ -40,11 +42,11 @@ def page(title, body):
 
 
 def table(caption, columns, rows):
-    """Return a table whose first column names its rows. Numbers stand to the right."""
+    """Return a table whose first column names its rows; on a phone it scrolls by itself."""
 
     def cell(value):
         number = isinstance(value, (int, float))
-        text = f"{value:.3g}" if isinstance(value, float) else escape(value)
+        text = f"{round(value, 2):g}" if isinstance(value, float) else escape(value)
         return f'<td class="number">{text}</td>' if number else f"<td>{text}</td>"
 
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in columns)
@@ -53,6 +55,7 @@ def table(caption, columns, rows):
         for name, *rest in rows
     )
     return (
+        f'<div class="wide" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
         f"<table>\n<caption>{escape(caption)}</caption>\n<thead><tr>{head}</tr></thead>\n"
-        "<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>"
+        "<tbody>\n" + "\n".join(lines) + "\n</tbody>\n</table>\n</div>"
     )

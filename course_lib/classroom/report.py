@@ -1,6 +1,7 @@
 """How a class did with an assignment: the spread of marks, each part, and who needs a look."""
 
 import collections
+import math
 import re
 import statistics
 from typing import NamedTuple
@@ -134,14 +135,16 @@ def _summary(possible, points):
 
 
 def _bins(possible, points):
-    """Return (words, count) for five equal ranges; the last one has its upper end too."""
+    """Return (words, count, bar) for five equal ranges; the last one has its upper end too."""
     counts = collections.Counter(
         min(4, int(5 * point / possible)) if possible else 0 for point in points
     )
+    scale = min(1, 40 / max(counts.values(), default=1))  # a bar of 40 characters at most
     return [
         (
             f"{possible * k / 5:g} to {'' if k == 4 else 'below '}{possible * (k + 1) / 5:g}",
             counts[k],
+            math.ceil(counts[k] * scale),
         )
         for k in range(5)
     ]
@@ -163,7 +166,7 @@ def text(found):
     for what, (possible, points) in found.spread.items():
         lines += ["", f"Points {what}: {_summary(possible, points)}"]
         if points:
-            lines += [f"  {r:>16}  {n:4}  {'#' * n}" for r, n in _bins(possible, points)]
+            lines += [f"  {r:>16}  {n:4}  {bar * '#'}" for r, n, bar in _bins(possible, points)]
     lines += ["", "Part by part (share of the points; how many have all, none, wait):"]
     for part in found.parts:
         counts = f"{part.all_points:4} {part.none:4} {part.waiting:4}"
@@ -180,7 +183,7 @@ def page(found):
     for what, (possible, points) in found.spread.items():
         body.append(f"<p>Points {what}: {pages.escape(_summary(possible, points))}.</p>")
         if points:
-            rows = [(r, n, "█" * n) for r, n in _bins(possible, points)]
+            rows = [(r, n, bar * "█") for r, n, bar in _bins(possible, points)]
             head = ("Points", "Students", "As a bar")
             body.append(pages.table(f"Points {what}", head, rows))
     body.append("<h2>Part by part</h2>")
