@@ -42,6 +42,14 @@ def add_to(commands):
     look.add_argument("names", nargs="+", metavar="NAME")
     _in_course(look)
 
+    mark = own.add_parser("grade", help="mark by machine what was collected; it can be stopped")
+    mark.add_argument("names", nargs="+", metavar="NAME")
+    mark.add_argument("--workers", type=int, metavar="N", help="(default: one a processor)")
+    mark.add_argument("--seconds", type=int, metavar="S", help="for one cell (default: 60)")
+    mark.add_argument("--total", type=int, metavar="S", help="for one student (default: 600)")
+    mark.add_argument("--again", action="store_true", help="also what has not changed")
+    _in_course(mark)
+
     back = own.add_parser("feedback", help="write a page for each student, and zips to upload")
     back.add_argument("names", nargs="+", metavar="NAME")
     back.add_argument(
@@ -138,6 +146,23 @@ def _check(given):
     return 1 if wrong else 0
 
 
+def _grade(given):
+    from course_lib.classroom import course, grade, sandbox
+
+    chosen, failed = course.load(given.course), False
+    wanted = {"seconds": given.seconds, "total": given.total}
+    wanted = {name: value for name, value in wanted.items() if value is not None}
+    for name, value in wanted.items():
+        if value < 1:
+            raise ValueError(f"--{name} must be at least 1, not {value}")
+    limits = sandbox.Limits(**wanted)
+    for name in given.names:
+        found = grade.grade(chosen, name, given.workers, limits, given.again)
+        print(grade.describe(found, chosen.read(name)))
+        failed = failed or any(outcome.state == "failed" for outcome in found)
+    return 1 if failed else 0
+
+
 def _feedback(given):
     from course_lib.classroom import course, feedback
 
@@ -194,6 +219,7 @@ _COMMANDS = {
     "release": _release,
     "collect": _collect,
     "check": _check,
+    "grade": _grade,
     "feedback": _feedback,
     "report": _report,
     "export": _export,
