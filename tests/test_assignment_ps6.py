@@ -1,0 +1,311 @@
+"""Assignment 6, graded: each answer gets its points, and a mistake costs only where it is made."""
+
+import re
+
+import assignment
+import numpy as np
+import pytest
+
+from course_lib import models, shapeset, training
+from course_lib.classroom import sources
+from course_lib.classroom.references import ps6
+
+SOURCE = sources.read(sources.find("ps6"))
+SOLUTIONS = {
+    cell.id: cell.source for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"
+}
+# A smaller plan: these tests are about marks, not about errors.
+PLAN = """
+rates, seeds = [0.05, 0.5, 0.2], range(setting["first_seed"] + 50, setting["first_seed"] + 56)
+plan = {"race_seeds": seeds[1:], "search_seeds": seeds[:1], "rates": np.array(rates)}
+"""
+# Everything once more in another way, as it may come from a student.
+NUMPY = {
+    "ps6-plan": PLAN,
+    "ps6-search": """
+def search_rate(run, scheme, rates, seeds):
+    table = np.array([[run(scheme, r, s, on="validation") for s in seeds] for r in rates])
+    return np.asarray(rates)[np.nanargmin(table.mean(1))]
+""",
+    "ps6-pairs": """
+def paired_differences(run, chosen, seeds):
+    errors = {}
+    for scheme in ["normalized", "standard"]:
+        errors[scheme] = np.array([run(scheme, chosen[scheme], k, "test") for k in seeds])
+    return errors["standard"] - errors["normalized"]
+""",
+    "ps6-interval": """
+def interval(differences):
+    d = np.asarray(differences)
+    error = d.std(ddof=1) / len(d) ** 0.5 * ps6.student_t(len(d) - 1)
+    return np.array([d.mean() - error, d.mean() + error])
+""",
+    "ps6-verdict": """
+def verdict(low, high):
+    return "open" if low <= 0 <= high else ["standard", "normalized"][int(low > 0)]
+""",
+    "ps6-chosen": """
+chosen = {}
+for scheme in ("standard", "normalized"):
+    errors = [run(scheme, r, plan["search_seeds"][0], "validation") for r in rates]
+    chosen[scheme] = rates[errors.index(min(errors))]
+""",
+    "ps6-differences": """
+def error(scheme, seed):
+    return run(scheme, chosen[scheme], seed, "test")
+differences = torch.tensor([error("standard", k) - error("normalized", k) for k in seeds[1:]])
+""".replace("torch.tensor", "np.array"),
+    "ps6-result": """
+ends = interval(differences)
+result = {"verdict": verdict(*ends), "difference": np.mean(differences).round(2)}
+result["low"], result["high"] = ends.round(1)
+""",
+}
+# A student's own results by hand, so that a mistake in a function costs nothing later.
+ALONE = {"ps6-plan": PLAN} | {
+    name: NUMPY[name].replace("interval(differences)", "ps6.interval(list(differences))").replace(
+        "verdict(*ends)", "ps6.verdict(*ends)").replace("ends.round(1)", "np.round(ends, 1)")
+    for name in ("ps6-chosen", "ps6-differences", "ps6-result")
+}  # fmt: skip
+
+
+def test_a_training_is_the_librarys_and_is_the_same_again():
+    values = sources.draw(SOURCE).setting | {"updates": 60, "width": 12}
+    run = ps6.runner(values)
+    model = models.MLP(
+        [144, *values["depth"] * [12], 9], values["activation"], scheme="standard", seed=5
+    )
+    training.train(model, shapeset.Stream(10, seed=5, size=12), 60, 0.3, progress=False)
+    for number, on in enumerate(("validation", "test")):
+        images, labels = shapeset.sample(1000, values["pictures"] + number, size=12)
+        wrong = (model(images).logits[0].argmax(-1) != labels).float().mean()
+        assert run("standard", 0.3, 5, on) == pytest.approx(100 * float(wrong), abs=1e-4)
+    assert ps6.one_error(values, "standard", 0.3, 5, "test") == run("standard", 0.3, 5, "test")
+    with pytest.raises(ValueError, match="on must be"):
+        run("standard", 0.3, 5, "training")
+
+
+def test_students_distribution_by_sampling():
+    """95 % within: of 400,000 draws, to within four standard errors of 0.00034."""
+    generator = np.random.default_rng(0)
+    for freedom in (1, 2, 5, 13, 30):
+        share = (abs(generator.standard_t(freedom, 400_000)) < ps6.student_t(freedom)).mean()
+        assert abs(share - 0.95) < 4 * 0.00035
+    with pytest.raises(ValueError, match="from 1 to 30"):
+        ps6.student_t(31)
+
+
+def test_the_interval_covers_the_mean_as_often_as_it_says():
+    """5,000 samples of six: 95 % to within four standard errors of 0.0031."""
+    samples = np.random.default_rng(1).normal(3, 2, (5000, 6))
+    ends = np.array([ps6.interval(list(sample)) for sample in samples])
+    assert abs(((ends[:, 0] < 3) & (3 < ends[:, 1])).mean() - 0.95) < 4 * 0.0031
+    assert [ps6.verdict(*pair) for pair in ((1, 2), (-2, -1), (-1, 1))] == [
+        "normalized", "standard", "open",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", ["", "another class"])
+def test_solutions_earn_all_points_in_every_class(secret):
+    said = assignment.marked(SOURCE, secret=secret)
+    assert {name: found for name, found in said.items() if found} == {}
+    assert sum(SOURCE.points[name] for name in said) == 13, "the rest is the written answers"
+
+
+def test_the_model_answers_numbers_are_those_of_the_published_setting():
+    """To half a point: another processor may round otherwise on the way."""
+    values, namespace = sources.draw(SOURCE).setting, {}
+    exec("setting = " + repr(values) + "\n" + SOLUTIONS["ps6-plan"], namespace)
+    plan, run = namespace["plan"], ps6.runner(values)
+    chosen = {
+        scheme: ps6.search_rate(run, scheme, plan["rates"], plan["search_seeds"])
+        for scheme in ps6.SCHEMES
+    }
+    low, high = ps6.interval(ps6.paired_differences(run, chosen, plan["race_seeds"]))
+    text = "\n".join(cell.source for cell in SOURCE.notebook.cells)
+    said = r"err (\d\.\d) points of per cent more.* over (\d+) .*from (\d\.\d) to (\d\.\d)\."
+    found = re.search(said, text)
+    right = [(low + high) / 2, low, high]
+    assert np.allclose([float(found[k]) for k in (1, 3, 4)], right, atol=0.5)
+    assert int(found[2]) == len(plan["race_seeds"]) and low > 0
+    size = f"{values['depth']} hidden layers of {values['width']} {values['activation']} units"
+    assert size in text and values["updates"] == 1000 and chosen["standard"] == 0.03
+    for rate in plan["rates"]:
+        errors = [run("standard", rate, seed, "validation") for seed in plan["search_seeds"]]
+        assert min(errors) > 80
+
+
+def test_blank_earns_nothing_and_says_so():
+    said = assignment.marked(SOURCE, assignment.blank(SOURCE))
+    assert all(said.values())
+    assert said["ps6-rate-test"] == "search_rate is not written yet."
+    assert "there is no chosen yet" in said["ps6-chosen-test"]
+
+
+def test_any_correct_way_passes():
+    assert assignment.marked(SOURCE, NUMPY) == dict.fromkeys(assignment.marked(SOURCE), "")
+
+
+# Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
+MISTAKES = {
+    "over the budget": (
+        "ps6-plan", "seeds[:1]", "9 * [seeds[0]]",
+        {"ps6-grid-test": "trainings; the budget is", "ps6-seeds-test": "a seed twice"},
+    ),
+    "a narrow grid": (
+        "ps6-plan", "0.05, 0.5, 0.2", "0.1, 0.5, 0.2", {"ps6-grid-test": "10 times the smallest"},
+    ),
+    "seeds shared": (
+        "ps6-plan", "seeds[:1]", "seeds[2:3]", {"ps6-seeds-test": "in the search and in the race"},
+    ),
+    "another class's seeds": (
+        "ps6-plan", 'seeds[:1]', "[7]", {"ps6-seeds-test": "your class's seeds are"},
+    ),
+    "no dict": (
+        "ps6-plan", "plan = {", "plan = 7, {",
+        {"ps6-grid-test": "dict", "ps6-seeds-test": "dict", "ps6-chosen-test": "",
+         "ps6-differences-test": "", "ps6-result-test": ""},
+    ),
+    "chosen on test pictures": (
+        "ps6-search", '"validation"', '"test"',
+        {"ps6-rate-test": "on the test pictures", "ps6-validation-test": "no say in the rate",
+         "ps6-lost-test": ""},
+    ),
+    "one seed alone": (
+        "ps6-search", "for seed in seeds)", "for seed in seeds[:1])",
+        {"ps6-rate-test": "first seed alone", "ps6-validation-test": "every rate with every seed",
+         "ps6-lost-test": ""},
+    ),
+    "nan takes it": (
+        "ps6-search", "if error < least", "if not error >= least", {"ps6-lost-test": "nan"},
+    ),
+    "a place for a rate": (
+        "ps6-search", "return best", "return rates.index(best)",
+        {"ps6-rate-test": "place in the list", "ps6-lost-test": ""},
+    ),
+    "the other sign": (
+        "ps6-pairs", '''run("standard", chosen["standard"], seed, "test")
+        - run("normalized", chosen["normalized"], seed, "test")''',
+        '''run("normalized", chosen["normalized"], seed, "test")
+        - run("standard", chosen["standard"], seed, "test")''',
+        {"ps6-pairs-test": "wrong sign"},
+    ),
+    "one rate for both": (
+        "ps6-pairs", 'run("normalized", chosen["normalized"]',
+        'run("normalized", chosen["standard"]',
+        {"ps6-pairs-test": "right shape", "ps6-asked-test": "another rate than its own"},
+    ),
+    "not paired": (
+        "ps6-pairs", 'chosen["normalized"], seed,', 'chosen["normalized"], seed + 1,',
+        {"ps6-pairs-test": "", "ps6-asked-test": "did not run with the seeds given"},
+    ),
+    "the mean alone": (
+        "ps6-pairs", "    return [", "    return sum([", 
+        {"ps6-pairs-test": "list of numbers"},
+    ),
+    "1.96": (
+        "ps6-interval", "ps6.student_t(n - 1)", "1.96", {"ps6-width-test": "for many seeds"},
+    ),
+    "n under the deviation": (
+        "ps6-interval", "statistics.stdev", "statistics.pstdev",
+        {"ps6-width-test": "in place of n - 1"},
+    ),
+    "no root": (
+        "ps6-interval", " / math.sqrt(n)", "", {"ps6-width-test": "single differences"},
+    ),
+    "about 0": (
+        "ps6-interval", "return middle - half, middle + half", "return -half, half",
+        {"ps6-middle-test": "the middle"},
+    ),
+    "turned round": (
+        "ps6-verdict", 'if low > 0:', 'if high < 0:',
+        {"ps6-verdict-test": "Whose error is larger"},
+    ),
+    "another rate": (
+        "ps6-chosen", "min(errors)", "max(errors)",
+        {"ps6-chosen-test": "another rate of your plan"},
+    ),
+    "differences made up": (
+        "ps6-differences", "differences = ", "differences = 0.5 + 2 * ",
+        {"ps6-differences-test": "the others are not"},
+    ),
+    "differences turned round": (
+        "ps6-differences", "differences = ", "differences = -1 * ",
+        {"ps6-differences-test": "the sign"},
+    ),
+    "another number reported": (
+        "ps6-result", "np.mean(differences)", "(0.3 + np.mean(differences))",
+        {"ps6-result-test": "not what your own differences give"},
+    ),
+    "another verdict": (
+        "ps6-result", '{"verdict": ps6.verdict(*ends)', '{"verdict": "proved"',
+        {"ps6-result-test": "your interval goes from"},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistake_costs_its_own_points_only_and_is_explained(name):
+    cell, good, bad, failing = MISTAKES[name]
+    solution = ALONE.get(cell, SOLUTIONS[cell])
+    assert good in solution
+    wrong = solution.replace(good, bad)
+    if name == "the mean alone":
+        wrong = wrong.replace("    ]\n", "    ])\n")
+    said = assignment.marked(SOURCE, ALONE | {cell: wrong})
+    failed = {test: found for test, found in said.items() if found}
+    assert set(failed) == set(failing), failed
+    for test, words in failing.items():
+        assert words in failed[test], failed[test]
+        assert not re.search(r"Traceback|Error: ", failed[test])
+
+
+def test_what_was_run_may_be_earned_without_the_functions():
+    nothing = {f"ps6-{name}": "" for name in ("search", "pairs", "interval", "verdict")}
+    said = assignment.marked(SOURCE, ALONE | nothing)
+    kept = ("grid", "seeds", "chosen", "differences", "result")
+    assert {name for name, found in said.items() if not found} == {f"ps6-{k}-test" for k in kept}
+
+
+def test_stored_answers_of_the_visible_tests_earn_nothing():
+    answer = """
+def interval(differences):
+    return {5: (0.0885, 3.7915), 6: (-3.9, -0.2)}[len(differences)]
+def search_rate(run, scheme, rates, seeds):
+    return {"standard": 0.1, "normalized": 0.03}[scheme]
+"""
+    said = assignment.marked(SOURCE, ALONE | {"ps6-search": answer, "ps6-interval": answer})
+    assert all(
+        said[f"ps6-{name}-test"] for name in ("rate", "validation", "lost", "middle", "width")
+    )
+
+
+def test_published_results_earn_nothing_in_a_class():
+    published = sources.draw(SOURCE).setting
+    seeds = [published["first_seed"] + k for k in range(6)]
+    answers = ALONE | {
+        "ps6-plan": "plan = dict(rates=[0.05, 0.2, 0.5], "
+        f"search_seeds={seeds[:1]}, race_seeds={seeds[1:]})",
+        "ps6-chosen": "chosen = {'standard': 0.05, 'normalized': 0.2}",
+        "ps6-differences": "differences = [9.9, 7.8, 7.6, 6.4, 5.4]",
+    }
+    said = assignment.marked(SOURCE, answers)
+    assert said["ps6-seeds-test"] and said["ps6-differences-test"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "word"),
+    [
+        ("ps6-search", "search_rate = ps6.search_rate", "ps6.search_rate"),
+        ("ps6-interval", "interval = ps6.interval", "ps6.interval"),
+        ("ps6-pairs", "from course_lib.classroom.references import ps6", "references"),
+    ],
+)
+def test_what_the_library_did_is_flagged(cell, code, word):
+    (line,) = sources.flagged(SOURCE, assignment.submission(SOURCE, {cell: code}))
+    assert line == f"{cell} uses {word}"
+
+
+def test_own_work_is_not_flagged():
+    assert sources.flagged(SOURCE, assignment.submission(SOURCE)) == []
+    assert sources.flagged(SOURCE, assignment.submission(SOURCE, NUMPY)) == []
