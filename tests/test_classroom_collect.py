@@ -212,6 +212,14 @@ def test_another_name_and_no_notebook_are_said(made, tmp_path):
     assert set(submitted(made)) == {"s1/ps2/ps2.ipynb", "s2/ps2/answer.docx"}
 
 
+def test_of_notebooks_with_other_names_the_one_with_its_cells_counts(made, tmp_path, notebook):
+    files = {"s1/homework.ipynb": (notebook, 1), "s1/lesson.ipynb": ("later, something else", 5)}
+    found = take(made, zipped(tmp_path / "a.zip", files))
+    assert found.kept["s1"]["name"] == "homework.ipynb" and not found.repeated
+    there = submitted(made)
+    assert there == {"s1/ps2/ps2.ipynb": notebook, "s1/ps2/lesson.ipynb": "later, something else"}
+
+
 def test_what_was_put_there_by_hand_is_not_lost(made, tmp_path):
     by_hand = made.folder / "submitted/s1/ps2/ps2.ipynb"
     by_hand.parent.mkdir(parents=True)

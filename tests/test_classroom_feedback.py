@@ -207,6 +207,7 @@ def test_the_points_and_the_words_of_the_tests(made, wrote, source):
     assert "ZeroDivisionError: division by zero" in said
     assert "<p>Passed.</p>" in said
     assert '<td class="number">13</td><td class="number">20</td>' in said
+    assert said.count("A cell of yours") == 2 and "A cell of the assignment" in said
     assert "a cell of my own" in said and "Back-propagation" not in said
 
 

@@ -341,11 +341,13 @@ def _version(name, assignment):
 def _attempts(files, assignment):
     """Return the attempts in one student's files, the last one last: (notebook or None, files).
 
-    Each notebook that begins with the assignment's name is one; without such, every notebook is.
+    Each notebook that begins with the assignment's name is one; without such, each that holds cells
+    of the assignment; without such, every notebook.
     """
     books = [file for file in files if file.path[-1].lower().endswith(".ipynb")]
     named = [file for file in books if file.path[-1].lower().startswith(assignment)]
-    books = named or books
+    cells = re.compile(rf'"grade_id": *"{assignment}-'.encode())
+    books = named or [file for file in books if cells.search(file.data)] or books
     if not books:
         return [(None, files)]
     others = [file for file in files if file not in books]

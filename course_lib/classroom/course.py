@@ -40,11 +40,18 @@ _README = """A course folder of Hard to Train, made by `hard-to-train assign ini
 
 In this folder:
 
-    hard-to-train assign release ps2    writes release/ps2, for students, and key/ps2, for you
+    hard-to-train assign release ps2            release/ps2, for students, and key/ps2, for you
+    hard-to-train assign collect ps2 FILE.zip   takes in what Moodle or Canvas lets you download
+    hard-to-train assign check ps2              says whether all of it can be graded
+    hard-to-train assign grade ps2              marks it by machine
+    hard-to-train assign feedback ps2           a page for each student, and zips to upload
+    hard-to-train assign report ps2             how the class did, and who needs a look
+    hard-to-train assign export ps2             the marks, as CSV
 
 secret.txt decides which numbers this class gets. Keep it, and keep it to yourself: another text
 there makes another assignment. Write your students into roster.csv, one line each; the column id
-is what their submissions are named by.
+is what their submissions are named by here. Further columns may say what finds them in a download:
+moodle and canvas, their numbers there, and also, other names, with semicolons between.
 """
 
 

@@ -205,7 +205,9 @@ class _Page:
             return self._block(f"Test{self._marked(grade)}", name, self._test(cell, name, grade))
         if given and role.get("locked"):
             return ""
-        head = f"Your code{self._marked(grade)}" if role.get("solution") else "A cell of yours"
+        head = "A cell of the assignment" if given else "A cell of yours"
+        if role.get("solution"):
+            head = f"Your code{self._marked(grade)}"
         code = f"<pre><code>{pages.escape(_short(cell.source))}</code></pre>"
         return self._block(head, name, code + self._outputs(cell, name))
 

@@ -128,8 +128,8 @@ def _summary(possible, points):
         statistics.quantiles(points, n=4, method="inclusive") if len(points) > 1 else points * 3
     )
     return (
-        f"{len(points)} marks of {possible:g} points: mean {statistics.fmean(points):.1f}, "
-        f"median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
+        f"{len(points)} mark{'s' * (len(points) > 1)} of {possible:g} points: "
+        f"mean {statistics.fmean(points):.1f}, median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
         f"from {min(points):g} to {max(points):g}"
     )
 
@@ -166,7 +166,7 @@ def text(found):
     for what, (possible, points) in found.spread.items():
         lines += ["", f"Points {what}: {_summary(possible, points)}"]
         if points:
-            lines += [f"  {r:>16}  {n:4}  {bar * '#'}" for r, n, bar in _bins(possible, points)]
+            lines += [f"  {r:>20}  {n:4}  {bar * '#'}" for r, n, bar in _bins(possible, points)]
     lines += ["", "Part by part (share of the points; how many have all, none, wait):"]
     for part in found.parts:
         counts = f"{part.all_points:4} {part.none:4} {part.waiting:4}"
