@@ -226,6 +226,15 @@ def test_any_correct_way_passes():
 
 SOURCE_TESTS = [name for name in SOURCE.points if name.endswith("-test")]
 
+
+def test_cells_without_points_take_arrays_as_well_as_tensors():
+    more = {"ps1-paint": "import math\nimport numpy as np\n" + NUMPY["ps1-paint"]}
+    namespace = {}
+    for cell in assignment.submission(SOURCE, NUMPY | more).cells:
+        if cell.cell_type == "code" and cell.id not in SOURCE.points:
+            exec(cell.source, namespace)
+
+
 # Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
 MISTAKES = {
     "one order only": (

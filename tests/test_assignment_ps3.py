@@ -164,6 +164,13 @@ def test_any_correct_way_passes():
     assert assignment.marked(SOURCE, NUMPY) == dict.fromkeys(TESTS, "")
 
 
+def test_cells_without_points_take_arrays_as_well_as_tensors():
+    namespace = {}
+    for cell in assignment.submission(SOURCE, NUMPY).cells:
+        if cell.cell_type == "code" and cell.id not in SOURCE.points:
+            exec(cell.source, namespace)
+
+
 # Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
 MISTAKES = {
     "fan-out on the way up": (
