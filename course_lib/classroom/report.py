@@ -129,8 +129,8 @@ def _summary(possible, points):
     )
     return (
         f"{len(points)} mark{'s' * (len(points) > 1)} of {possible:g} points: "
-        f"mean {statistics.fmean(points):.1f}, median {middle:.1f}, middle half {low:.1f} to {high:.1f}, "
-        f"from {min(points):g} to {max(points):g}"
+        f"mean {statistics.fmean(points):.1f}, median {middle:.1f}, "
+        f"middle half {low:.1f} to {high:.1f}, from {min(points):g} to {max(points):g}"
     )
 
 
