@@ -267,6 +267,26 @@ def test_what_was_run_may_be_earned_without_the_functions():
     assert {name for name, found in said.items() if not found} == {f"ps6-{k}-test" for k in kept}
 
 
+@pytest.mark.parametrize(
+    ("chosen", "words"),
+    [
+        ("7", "chosen should be a dict"),
+        ("{'standard': 0.2, 'normalized': None}", "rate of normalized should be"),
+        ("{'standard': 0.2, 'normalized': -1}", "above 0"),
+    ],
+)
+def test_rates_of_another_form_are_reported_in_words(chosen, words):
+    said = assignment.marked(SOURCE, ALONE | {"ps6-chosen": f"chosen = {chosen}"})
+    assert words in said["ps6-chosen-test"]
+
+
+def test_a_plan_of_lost_trainings_is_reported_in_words():
+    values = sources.draw(SOURCE).setting | {"updates": 30, "width": 12}
+    plan = {"rates": [1e30, 1e31, 1e32], "search_seeds": [1], "race_seeds": [2]}
+    with pytest.raises(ps6.checks.NotYet, match="every rate of your plan gives nan"):
+        ps6.check_chosen(dict.fromkeys(ps6.SCHEMES, 1e30), plan, values)
+
+
 def test_stored_answers_of_the_visible_tests_earn_nothing():
     answer = """
 def interval(differences):

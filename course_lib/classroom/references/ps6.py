@@ -297,21 +297,29 @@ def check_race(asked, chosen, seeds):
     print("The race asks for what it needs, and nothing else.")
 
 
+def read_chosen(chosen):
+    """Return each scheme's rate as a float; `checks.NotYet` if `chosen` has not these."""
+    form = isinstance(chosen, dict) and set(chosen) == set(SCHEMES)
+    checks.require(form, 'chosen should be a dict with the keys "standard" and "normalized".')
+    rates = {scheme: numbers([chosen[scheme]], f"the rate of {scheme}")[0] for scheme in SCHEMES}
+    good = all(rate > 0 and math.isfinite(rate) for rate in rates.values())
+    checks.require(good, "a rate must be above 0.")
+    return {scheme: float(rate) for scheme, rate in rates.items()}
+
+
 def check_chosen(chosen, plan, values):
     """Part 5: the rates are those that the plan's search leads to."""
     rates, seeds, _ = read_plan(plan)
-    form = isinstance(chosen, dict) and set(chosen) == set(SCHEMES)
-    checks.require(form, 'chosen should be a dict with the keys "standard" and "normalized".')
-    run = runner(values)
-    for scheme in SCHEMES:
-        mine = numbers([chosen[scheme]], f"the rate of {scheme}")[0]
+    run, own = runner(values), read_chosen(chosen)
+    for scheme, mine in own.items():
         there = [rate for rate in rates if math.isclose(rate, mine, rel_tol=1e-6)]
         checks.require(there, f"{scheme}: {mine:g} is not one of the rates of your plan.")
         errors = {
             rate: np.mean([run(scheme, rate, seed, "validation") for seed in seeds])
             for rate in rates
         }
-        least = min(error for error in errors.values() if not math.isnan(error))
+        least = min((e for e in errors.values() if not math.isnan(e)), default=math.nan)
+        checks.require(least >= 0, f"{scheme}: every rate of your plan gives nan.")
         checks.require(
             errors[there[0]] <= least + 1e-6,
             f"{scheme}: at the rate {mine:g} the mean validation error over the search seeds is"
@@ -329,7 +337,7 @@ def check_differences(differences, chosen, plan, values, places):
     mine = numbers(differences, "differences")
     many = f"differences has {len(mine)} numbers for the {len(seeds)} race seeds of your plan."
     checks.require(len(mine) == len(seeds), many)
-    rates = {scheme: float(chosen[scheme]) for scheme in SCHEMES}
+    rates = read_chosen(chosen)
     right = np.array(paired_differences(runner(values), rates, seeds))
     near = np.abs(mine - right) <= 0.5
     if not near.all():
