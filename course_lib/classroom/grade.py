@@ -102,7 +102,8 @@ def grade(course, name, workers=None, limits=None, again=False, progress=True):
         else:
             kept[student] = entry
     if workers is None:
-        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        every = os.cpu_count() or 1
+        workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else every
     if workers < 1:
         raise ValueError(f"workers must be at least 1, not {workers}")
     try:
