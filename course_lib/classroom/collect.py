@@ -99,7 +99,7 @@ class _Claim(NamedTuple):
 
 
 def roster(course):
-    """Return the `Student`s of a course, in the order of roster.csv.
+    """Return every `Student` of a course, in the order of roster.csv.
 
     Columns: id, and as far as there are such first_name, last_name, email, moodle, canvas, also
     (other names, with semicolons between). Comma, semicolon or tab separate them.
