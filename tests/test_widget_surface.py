@@ -415,7 +415,8 @@ def test_from_right_above_the_surface_is_the_map(page, w1, w2):
     put(page, {"step": 0, "w1": w1, "w2": w2, "azimuth": -90, "elevation": 90})
     for canvas in page.locator("canvas.turnable").all():
         box = canvas.bounding_box()
-        scale = min(box["width"] / 3.65, (box["height"] - 14) / 3.3)  # pixels for 8 units of a weight
+        # Pixels for 8 units of a weight.
+        scale = min(box["width"] / 3.65, (box["height"] - 14) / 3.3)
         place = box["width"] / 2 + scale * w1 / 8, box["height"] / 2 - scale * w2 / 8
         assert canvas.evaluate(LOOK, ["place", place]) == RED
 
