@@ -138,6 +138,73 @@ def other_values(widget):
     return found
 
 
+# Every control that is in use, in the order of the page, with what it is.
+FIELDS = """() => [...document.querySelectorAll(".controls :is(select, input, button)")]
+  .filter((e) => !e.disabled && e.checkVisibility())
+  .map((e, i) => { e.dataset.tried = i; return [i, e.type, e.labels?.[0]?.textContent || ""]; })"""
+STATE = """() => { const model = document.querySelector(".course-widget").model;
+  return JSON.stringify(Object.keys(model.first).map((key) => model.get(key))); }"""
+# What shows only once something moves: the pace, and when it ends.
+ASIDE = {"Speed", "Pace", "Updates"}
+# A rate counts once the ball is on its way.
+UNDER_WAY = {"surface": {"step": 10}}
+
+
+def by_keyboard(page, field, kind):
+    field.focus()
+    if kind == "select-one":
+        page.keyboard.press("ArrowUp" if field.evaluate("(e) => e.selectedIndex") else "ArrowDown")
+    elif kind == "range":
+        page.keyboard.press("Home" if field.evaluate("(e) => e.value === e.max") else "End")
+    else:
+        page.keyboard.press("Space" if kind == "checkbox" else "Enter")
+
+
+def by_pointer(page, field, kind):
+    if kind == "range":
+        field.scroll_into_view_if_needed()
+        box = field.bounding_box()
+        high = field.evaluate("(e) => (e.value - e.min) / (e.max - e.min) > 0.5")
+        field.click(position={"x": box["width"] * (0.04 if high else 0.96), "y": box["height"] / 2})
+        return
+    field.click()
+    if kind == "select-one":  # the open list is the system's own
+        field.select_option(index=0 if field.evaluate("(e) => e.selectedIndex > 0") else 1)
+
+
+@in_a_browser
+@every_widget
+@pytest.mark.parametrize("way", [by_keyboard, by_pointer])
+def test_every_control_does_something(chromium, tmp_path, made, name, way):
+    """Each in turn, from the state that the one before left; what a number means is tested
+    with its widget."""
+
+    def seen():
+        browser.at_rest(page)
+        return browser.readings(page), page.locator(".what").inner_text(), browser.pixels(page)
+
+    with browser.widget_page(chromium, made[name][0], tmp_path) as page:
+        page.evaluate(SET, UNDER_WAY.get(name, {}))
+        fields = page.evaluate(FIELDS)
+        assert len(fields) >= 6
+        for number, kind, label in fields:
+            field = page.locator(f'[data-tried="{number}"]')
+            if field.is_disabled():
+                continue
+            words = field.inner_text() if kind == "button" else ""
+            state, before = page.evaluate(STATE), seen()
+            way(page, field, kind)
+            after = seen()
+            if kind == "button":
+                renamed = field.inner_text() != words
+                said = page.locator(".status").inner_text()
+                assert renamed or said or after != before, words
+            else:
+                assert page.evaluate(STATE) != state, label
+                assert label in ASIDE or (after[0] != before[0] or after[2] != before[2]), label
+        assert page.seen == {"outside": [], "failed": [], "console": []}
+
+
 # What a widget goes on to compute once the first picture is there: a list, empty until then.
 LATER = {"jacobian": "largests"}
 
