@@ -147,12 +147,12 @@ def test_a_zip_with_a_folder_around_it(made, tmp_path):
 
 def test_a_students_own_zip_and_their_other_files(made, tmp_path):
     inner = io.BytesIO()
-    zipped(inner, {"work/ps2.ipynb": "inside", "work/data/a.csv": "1,2"})
+    zipped(inner, {"mine/ps2.ipynb": "inside", "mine/data/a.csv": "1,2"})
     files = {"s1/mine.zip": inner.getvalue(), "s2/ps2.ipynb": "x", "s2/notes.txt": "y"}
     take(made, zipped(tmp_path / "a.zip", files))
     assert submitted(made) == {
         "s1/ps2/ps2.ipynb": "inside",
-        "s1/ps2/work/data/a.csv": "1,2",
+        "s1/ps2/mine/data/a.csv": "1,2",
         "s2/ps2/notes.txt": "y",
         "s2/ps2/ps2.ipynb": "x",
     }
