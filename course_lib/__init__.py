@@ -6,6 +6,7 @@ Where to look, from the ground up (a module imports only from lines above its ow
 ``storage``, ``activations``, ``spectra``, ``plots``  files, activations, singular values, drawing
 ``statements``                                        the paper's claims, in our words
 ``processes``                                         workers that end with whoever started them
+``alarm``                                             a limit on how long a call may take
 ``theory``                                            the paper's equations as functions
 ``shapeset``, ``datasets``, ``results``               data we make, data we fetch, results we ship
 ``init``                                              the initialisation schemes, Eqs. (1) and (16)

@@ -171,9 +171,16 @@ class _Child:
         library = str(pathlib.Path(__file__).resolve().parents[1])
         paths = [library, *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
-        # -P: a file in the working folder that is called torch.py is nobody's torch.
+        # -P: a file in the working folder that is called torch.py is nobody's torch. An interrupt
+        # goes to the kernel and to all that it has started, and is for the kernel.
+        heedless = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-c", "from course_lib import fresh; fresh._serve()"],
+            [
+                sys.executable,
+                "-P",
+                "-c",
+                f"{heedless}; from course_lib import fresh; fresh._serve()",
+            ],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

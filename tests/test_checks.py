@@ -188,27 +188,29 @@ def test_arguments_are_copies_and_must_stay_as_they_are():
     assert torch.equal(given[0], A) and torch.equal(given[1][0], A)
 
 
-def test_stand_ins_are_put_in_where_the_own_function_fails_and_taken_out_again(capsys):
-    from course_lib.classroom.references import ps2
-
-    net = ps2.example({"sizes": [5, 4, 3], "activation": "tanh", "batch": 6, "seed": 1})
-    given = (net.weights, net.activation, net.z, net.logits, net.labels)
-    code = """
+BACKWARD = """
 def backward(weights, activation, z, logits, labels):
     top = output_delta(logits, labels)
     deltas = [step_back(top, weights[1], z[1], activation), top]
     return deltas, *zip(*(weight_gradients(one, delta) for one, delta in zip(z, deltas)))
 """
+STAND_INS = ("output_delta", "step_back", "weight_gradients")
+
+
+def test_stand_ins_are_put_in_where_the_own_function_fails_and_taken_out_again(capsys):
+    from course_lib.classroom.references import ps2
+
+    net = ps2.example({"sizes": [5, 4, 3], "activation": "tanh", "batch": 6, "seed": 1})
+    given = (net.weights, net.activation, net.z, net.logits, net.labels)
     notebook = {"step_back": stops, "weight_gradients": ps2.weight_gradients}
-    exec(code, notebook)
-    stand_ins = ("output_delta", "step_back", "weight_gradients")
+    exec(BACKWARD, notebook)
     with pytest.raises(checks.NotYet, match="output_delta"):
         checks.agrees("backward", notebook, ps2, given)
-    checks.agrees("backward", notebook, ps2, given, stand_ins=stand_ins)
+    checks.agrees("backward", notebook, ps2, given, stand_ins=STAND_INS)
     assert "given right versions of output_delta" in capsys.readouterr().out
     assert notebook["step_back"] is stops and "output_delta" not in notebook
     notebook |= {"output_delta": ps2.output_delta, "step_back": ps2.step_back}
-    checks.agrees("backward", notebook, ps2, given, stand_ins=stand_ins)
+    checks.agrees("backward", notebook, ps2, given, stand_ins=STAND_INS)
     assert capsys.readouterr().out == "backward is right on this example.\n"
     with pytest.raises(checks.NotYet, match="should return 3 things"):
         checks.agrees("backward", notebook | {"backward": lambda *x: 1}, ps2, given, only=0)
@@ -238,3 +240,46 @@ def test_a_notebook_shows_the_sentence_alone():
         checks.require(False, "the sign is wrong.")
     assert error.value._render_traceback_() == ["Not yet: the sign is wrong."]
     checks.require(True, "nothing")
+
+
+# ---- functions that do not end
+
+
+def endless(*given):
+    while True:
+        pass
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    monkeypatch.setattr(checks, "SECONDS", 0.2)
+    monkeypatch.setattr(checks, "_endless", [])
+
+
+def test_a_function_that_does_not_end_is_stopped_in_words(hurried):
+    with pytest.raises(checks.NotYet, match="f took longer than 0.2 s: does a loop never end?"):
+        checks.call("f", {"f": endless}, ())
+
+
+def test_an_endless_part_costs_only_itself_and_is_waited_for_once(hurried, capsys):
+    from course_lib.classroom.references import ps2
+
+    net = ps2.example({"sizes": [5, 4, 3], "activation": "tanh", "batch": 6, "seed": 1})
+    given, waited = (net.weights, net.activation, net.z, net.logits, net.labels), []
+
+    def step_back(*given):
+        waited.append(given)
+        endless()
+
+    notebook = {"step_back": step_back}
+    exec(BACKWARD, notebook)
+    notebook |= {name: getattr(ps2, name) for name in ("output_delta", "weight_gradients")}
+    for _ in range(3):
+        checks.agrees("backward", notebook, ps2, given, stand_ins=STAND_INS)
+    assert len(waited) == 1 and capsys.readouterr().out.count("given right versions") == 3
+    notebook["step_back"] = ps2.step_back
+    checks.agrees("backward", notebook, ps2, given, stand_ins=STAND_INS)
+    assert capsys.readouterr().out == "backward is right on this example.\n"
+    with pytest.raises(checks.NotYet, match="backward took longer"):
+        broken = notebook | {"backward": endless}
+        checks.agrees("backward", broken, ps2, given, stand_ins=STAND_INS)

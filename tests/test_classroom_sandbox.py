@@ -8,10 +8,12 @@ import sys
 import threading
 import time
 
+import assignment
 import nbformat
 import pytest
+from test_assignment_ps2 import FALL
 
-from course_lib.classroom import sandbox
+from course_lib.classroom import sandbox, sources
 
 FAST = sandbox.Limits(seconds=8, total=90)
 
@@ -171,3 +173,33 @@ def test_without_enclosure_it_still_runs(monkeypatch):
         ran = room.run(notebook(a="import os\nprint(os.listdir('.'))"))
         assert said(ran)["a"] == "[]\n"
         assert os.listdir(room._base.name) == []
+
+
+def test_an_endless_function_costs_its_own_part_and_not_those_that_call_it():
+    """All other parts of assignment 2 earn their points, in a kernel as grading has it."""
+    source = sources.read(sources.find("ps2"))
+    made = assignment.submission(source, {"ps2-output-delta": ENDLESS, **FALL})
+    with sandbox.Sandbox([], sandbox.Limits(seconds=10, total=300)) as room:
+        ran = room.run(made)
+    wrong = {
+        cell.id: output.evalue
+        for cell in ran.notebook.cells
+        for output in cell.get("outputs", [])
+        if output.output_type == "error"
+    }
+    (own,) = (name for name in wrong if not name.endswith("-test"))
+    del wrong[own]  # a cell without points, which calls the function itself
+    assert set(wrong) == {"ps2-output-delta-test", "ps2-large-logits-test"}
+    assert set(wrong.values()) == {"output_delta took longer than 1 s: does a loop never end?"}
+    assert "given right versions of output_delta" in said(ran)["ps2-deltas-test"]
+    ((_, words),) = ran.events
+    assert words == "was stopped after 10 seconds"
+
+
+ENDLESS = """from course_lib import checks
+checks.SECONDS = 1  # so that this takes less time
+
+def output_delta(logits, labels):
+    while True:
+        pass
+"""

@@ -1,5 +1,7 @@
 """The fresh process computes what the library does, whatever was done to the library here."""
 
+import os
+import signal
 import time
 
 import numpy as np
@@ -83,6 +85,17 @@ def test_a_process_that_died_is_replaced():
     fresh._child.process.kill()
     fresh._child.process.wait()
     assert fresh.call("course_lib.init.bound", "standard", 4, 4) == 0.5
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupt_of_the_kernel_does_not_end_it():
+    """It comes to all processes of the kernel's group."""
+    fresh.call("course_lib.init.bound", "normalized", 3, 4)
+    before = fresh._child.process
+    before.send_signal(signal.SIGINT)
+    time.sleep(0.5)
+    assert fresh.call("course_lib.init.bound", "standard", 4, 4) == 0.5
+    assert fresh._child.process is before
 
 
 def test_a_silent_process_is_given_up(monkeypatch):

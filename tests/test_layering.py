@@ -12,7 +12,7 @@ LIBRARY = ROOT / "course_lib"
 
 # From the ground up. A new module is entered here; a module of the widgets stands with `widgets`.
 LAYERS = [
-    {"storage", "activations", "spectra", "plots", "processes", "statements"},
+    {"storage", "activations", "spectra", "plots", "processes", "statements", "alarm"},
     {"theory", "shapeset", "datasets", "results"},
     {"init"},
     {"models"},

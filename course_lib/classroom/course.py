@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import nbformat
 
-from course_lib import __version__, storage
+from course_lib import __version__, checks, storage
 from course_lib.classroom import sources
 
 _MARK = "classroom.json"
@@ -31,6 +31,8 @@ c.CourseDirectory.course_id = {name!r}
 # Seconds that a cell may take. A test takes less than ten; nbgrader's own limit is 30.
 c.Execute.timeout = {seconds}
 c.Execute.interrupt_on_timeout = True
+# One call of a student's function in a test may take {call} seconds, twice that on a busy machine
+# (course_lib.checks.SECONDS): a loop without end costs its own part, and not those that call it.
 '''
 _IGNORE = """# Marks, submissions, solutions and the secret of a class are nobody else's business.
 *
@@ -123,12 +125,16 @@ def init(folder, secret=None, name=None, sources_folder=None):
     _write(folder / "secret.txt", f"{text}\n", private=True)
     _write(folder / ".gitignore", _IGNORE)
     _write(folder / "README.txt", _README)
-    _write(folder / "nbgrader_config.py", _CONFIG.format(name=name, seconds=sources.CELL_SECONDS))
+    _write(folder / "nbgrader_config.py", _config_text(name))
     if not (folder / "roster.csv").exists():
         _write(folder / "roster.csv", ",".join(ROSTER) + "\n")
     made = {"course": name, "sources": where, "version": __version__}
     _write(folder / _MARK, json.dumps(made, indent=2) + "\n")  # the last one: it makes it a course
     return load(folder)
+
+
+def _config_text(name):
+    return _CONFIG.format(name=name, seconds=sources.CELL_SECONDS, call=checks.SECONDS)
 
 
 def _read_secret(path):

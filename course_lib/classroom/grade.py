@@ -27,7 +27,7 @@ from course_lib.classroom import course as folders
 from course_lib.classroom import sandbox, sources
 
 # Raised when grading itself changes, so that everything is graded again.
-VERSION = 1
+VERSION = 2
 # Bytes of a file that may be a notebook; seconds that a submission takes, before any was measured.
 _SIZE, _SECONDS = 50 << 20, 12
 _PRYING = re.compile(
