@@ -96,7 +96,8 @@ def bend(seed, n_in, n_out):
 
 def bend_matrix(seed, n_in, n_out, z):
     """The exact Jacobian of `bend` at z, by autograd."""
-    return torch.func.jacrev(bend(seed, n_in, n_out))(z)
+    # torch.func would take a second to import, for every submission.
+    return torch.autograd.functional.jacobian(bend(seed, n_in, n_out), z)
 
 
 def chain_matrix(weights, biases, z, activation, first, last):
