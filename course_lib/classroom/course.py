@@ -33,6 +33,11 @@ c.Execute.timeout = {seconds}
 c.Execute.interrupt_on_timeout = True
 # One call of a student's function in a test may take {call} seconds, twice that on a busy machine
 # (course_lib.checks.SECONDS): a loop without end costs its own part, and not those that call it.
+# The formgrader is for marking by hand: it shows what students wrote as text and pictures only ...
+c.HTMLExporter.preprocessors = ["course_lib.classroom.formgrader.Plain"]
+# ... and its buttons find nothing to run outside of the sandbox, and leave our feedback alone.
+c.CourseDirectory.submitted_directory = "use-hard-to-train-assign-grade"
+c.CourseDirectory.feedback_directory = "feedback-by-nbgrader"
 '''
 _IGNORE = """# Marks, submissions, solutions and the secret of a class are nobody else's business.
 *
@@ -49,6 +54,9 @@ In this folder:
     hard-to-train assign feedback ps2           a page for each student, and zips to upload
     hard-to-train assign report ps2             how the class did, and who needs a look
     hard-to-train assign export ps2             the marks, as CSV
+
+Written answers wait for you: start `jupyter lab` here, and choose Nbgrader > Formgrader > Manual
+Grading. Then feedback, report and export once more.
 
 secret.txt decides which numbers this class gets. Keep it, and keep it to yourself: another text
 there makes another assignment. Write your students into roster.csv, one line each; the column id
