@@ -1,5 +1,6 @@
 """A student's notebook runs to its end, sees nothing that is not its own, and harms nobody."""
 
+import contextlib
 import json
 import os
 import pathlib
@@ -121,6 +122,50 @@ def test_limits_stop_what_does_not_end_and_what_is_too_large():
     words = dict(ran.events)
     assert words[0] == "ran out of memory"
     assert words[1] == "did not stop after 3 seconds"
+
+
+CROWDS = {
+    "processes": "for _ in range(90):\n    if not os.fork():\n        time.sleep(77.5)\n",
+    "doubling": "for _ in range(8):\n    os.fork()\ntime.sleep(77.5)",
+    "threads": "for _ in range(90):\n    threading.Thread(target=time.sleep, args=(77.5,)).start()",
+    # A child that ends at once leaves its own child to somebody else, in a group of its own.
+    "orphans": "for _ in range(90):\n"
+    "    if not os.fork():\n        os.setsid()\n        os.fork() and os._exit(0)\n"
+    "        time.sleep(77.5)\n        os._exit(0)\n    os.wait()",
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are counted on Linux only")
+@pytest.mark.parametrize("enclosed", [True, False])
+def test_who_starts_too_many_processes_loses_them_all(enclosed, monkeypatch):
+    """No more than 256 come of it, and they only wait."""
+    if not enclosed:
+        monkeypatch.setattr(sandbox.Sandbox, "_works", lambda self, kind: kind == "none")
+    limits = FAST._replace(processes=80, seconds=20)
+    wait = "\ntime.sleep(10)"
+    cells = {name: f"{code}{wait}" for name, code in CROWDS.items()}
+    for name, code in [*cells.items(), ("few", "for _ in range(30): os.fork() or os._exit(0)")]:
+        with sandbox.Sandbox([], limits) as room:
+            ran = room.run(notebook(first="import os, time, threading", own=code, after="print(1)"))
+        heard = said(ran)
+        assert heard["after"] == "1\n", name
+        if name == "few":
+            assert ran.events == [] and heard["own"] == ""
+        elif ran.events:
+            assert ran.events == [(1, "started more than 80 processes and threads")], name
+        else:  # the kernel of this system refuses them by itself
+            assert "temporarily unavailable" in heard["own"] or "start new thread" in heard["own"]
+        assert left_of(room) == [], name
+
+
+def left_of(room):
+    """Return the processes whose folder is one of a sandbox's."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):
+            if room._base.name.encode() in path.read_bytes():
+                found.append(path.parent.name)
+    return found
 
 
 def test_a_cell_that_was_not_run_has_failed():

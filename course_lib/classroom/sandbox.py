@@ -3,6 +3,10 @@
 Where the system allows it (Linux with user namespaces), the process has no network, a temporary
 folder in memory, no privileges, and the folders named as hidden are empty for it; its descendants
 end with it. Everywhere else it still has limits, a bare environment and an empty folder.
+
+On Linux the processes that a notebook starts are counted (`crowd`), and too many are ended; where
+the kernel can, from 5.14 on and for users other than root, it refuses them itself. Other systems
+have only their own limit for each user.
 """
 
 import base64
@@ -20,6 +24,8 @@ import threading
 import time
 from typing import NamedTuple
 
+from course_lib.classroom import crowd
+
 LIBRARY = pathlib.Path(__file__).resolve().parents[2]
 # How often a notebook is run again without the cell that took its kernel down.
 RESTARTS = 3
@@ -30,13 +36,17 @@ _START = 120
 
 
 class Limits(NamedTuple):
-    """What one submission may use: seconds of a cell and in all, bytes, characters of a cell."""
+    """What one submission may use: seconds of a cell and in all, bytes, characters of a cell.
+
+    `processes` counts threads, too; a kernel and its helper have about 30.
+    """
 
     seconds: int = 60
     total: int = 600
     memory: int = 4 << 30
     file: int = 100 << 20
     output: int = 100_000
+    processes: int = 256
 
 
 class Ran(NamedTuple):
@@ -133,6 +143,7 @@ class Sandbox:
             "files": {k: base64.b64encode(v).decode() for k, v in (files or {}).items()},
             "folder": folder,
             "limits": self.limits._asdict(),
+            "enclosed": self.isolation != "none",
         }
         program = [sys.executable, "-P", "-m", "course_lib.classroom.sandbox"]
         with self._lock:
@@ -272,8 +283,9 @@ def _work():
             path = folder / "work" / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(base64.b64decode(text))
-        _limit(limits)
-        answer = _execute(task["notebook"], folder, limits, kernels)
+        _limit(limits, task["enclosed"])
+        watch = crowd.Watch(limits.processes)
+        answer = _execute(task["notebook"], folder, limits, kernels, watch)
     except Exception as error:
         answer = {"error": f"could not be run: {type(error).__name__}: {error}"[:500]}
     sink.write(json.dumps(answer).encode())
@@ -305,7 +317,7 @@ def _kill(manager):
         process.kill()
 
 
-def _limit(limits):
+def _limit(limits, enclosed):
     """Set the limits of this process and of those that it starts, where the system has such."""
     try:
         import resource
@@ -317,12 +329,14 @@ def _limit(limits):
         "RLIMIT_FSIZE": limits.file,
         "RLIMIT_CORE": 0,
     }
+    if enclosed and crowd.counted_apart():
+        wanted["RLIMIT_NPROC"] = limits.processes
     for name, value in wanted.items():
         with contextlib.suppress(ValueError, OSError):  # macOS takes no limit of memory
             resource.setrlimit(getattr(resource, name), (value, value))
 
 
-def _execute(content, folder, limits, kernels):
+def _execute(content, folder, limits, kernels, watch):
     """Run a notebook; what takes the kernel down is left out, and the rest is run again."""
     import nbformat
     from jupyter_client.manager import AsyncKernelManager
@@ -352,6 +366,8 @@ def _execute(content, folder, limits, kernels):
                 DeadKernelError: "ended its kernel",
                 CellTimeoutError: f"did not stop after {limits.seconds} seconds",
             }.get(type(why), str(why))
+            if watch.ended():
+                words = f"started more than {limits.processes} processes and threads"
             given_up[run.at] = events[run.at] = words
         finally:
             _kill(manager)
