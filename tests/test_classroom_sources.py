@@ -1,5 +1,6 @@
 """A source's form is checked, a class draws its own values, and no product shows too much."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -373,6 +374,36 @@ def test_what_is_flagged_is_code_not_words(small):
     ]
     cells["ps9-add"].source = "torch.nn is not (Python"
     assert sources.flagged(source, notebook)[0] == "ps9-add uses torch.nn"
+
+
+@pytest.mark.parametrize("name", sources.names())
+def test_what_makes_the_answers_is_flagged_in_every_assignment(name):
+    """What a release itself shows, such as the example of a network, is for everyone."""
+    source = sources.read(sources.find(name))
+
+    def found(code):
+        notebook = sources.release(source, "a class")
+        notebook.cells.append(nbformat.v4.new_code_cell(code))
+        return [line.partition(" uses ")[2] for line in sources.flagged(source, notebook)]
+
+    module = importlib.import_module(f"course_lib.classroom.references.{name}")
+    asked = [
+        word
+        for cell in source.notebook.cells
+        if cell.metadata.get("nbgrader", {}).get("solution") and cell.cell_type == "code"
+        for word in re.findall(r"^def (\w+)", cell.source, re.M)
+    ]
+    asked = [word for word in asked if hasattr(module, word)]
+    assert asked
+    for word in asked:
+        assert found(f"mine = {name}.{word}") == [f"{name}.{word}"]
+    assert found(f"theirs = {name}\nmine = vars(theirs)['{asked[0]}']") == [name]
+    assert found(f"from course_lib.classroom.references.{name} import *") == ["references"]
+    assert found("import course_lib.classroom as rooms") == ["classroom"]
+    for code in ("from course_lib.fresh import call", "from course_lib import plots, fresh as f"):
+        assert found(code) == ["fresh.call"]
+    assert found(f"# {name}.{asked[0]}\nfresh_start, {name}x = 1, 2") == []
+    assert found(f"print('{name}.{asked[0]}')") == []
 
 
 # ---- learning alone

@@ -33,7 +33,7 @@ _SIZE, _SECONDS = 50 << 20, 12
 _PRYING = re.compile(
     r"gradebook|secret\.txt|classroom\.json|autograded|submitted|HIDDEN TESTS|nbgrader|sqlite3"
     r"|mark scheme|lessons/assignments|psutil|\b_ih\b|\b(?-i:In)\[|history_manager"
-    r"|\.environ\b",
+    r"|\.environ\b|\bchecks\.\w+ *=(?!=)",
     re.I,
 )
 _NETWORK = re.compile(r"^\s*(?:import|from) (?:socket|requests|urllib|http|httpx|aiohttp)\b", re.M)

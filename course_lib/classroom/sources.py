@@ -33,8 +33,12 @@ _AS_WRITTEN = jupytext.config.JupytextConfiguration(
     notebook_metadata_filter="classroom,-jupytext.text_representation.jupytext_version,"
     "-jupytext.text_representation.format_version"
 )
-# What a student's own cells may never use: the tests' answers.
-_ANSWERS = ("references", "fresh.call")
+# What a student's own cells may never use: the tests' answers, and what makes them.
+_ANSWERS = {
+    "references": r"\breferences\b",
+    "fresh.call": r"\bfresh\.call\b|\bcourse_lib\.fresh\b|\bimport [\w ,]*\bfresh\b",
+    "classroom": r"\bclassroom\b",
+}
 
 
 class Source(NamedTuple):
@@ -494,6 +498,7 @@ def flagged(source, notebook):
     tell, so that the instructor is told.
     """
     cells = {_role(cell)["grade_id"]: cell for cell in source.notebook.cells if _role(cell)}
+    modules, shown = _makers(source)
     found = []
     for cell in notebook.cells:
         own = cells.get(_role(cell).get("grade_id"))
@@ -501,13 +506,41 @@ def flagged(source, notebook):
         if not _is_code(cell) or (own and not _role(own).get("solution")):
             continue
         code = _code(cell.source)
-        banned = _ANSWERS if "library-allowed" in tags else (*_ANSWERS, *source.own_work)
-        for word in banned:
-            start = r"(?<!\w)" if re.match(r"\w", word) else ""  # .backward( follows a name
-            if re.search(start + re.escape(word), code):
-                name = _role(cell).get("grade_id", f"cell {cell.source[:30]!r}")
-                found.append(f"{name} uses {word}")
+        words = [word for word, pattern in _ANSWERS.items() if re.search(pattern, code)][:1]
+        words = words or [use for use in _uses(modules, code) if use not in shown]
+        if "library-allowed" not in tags:
+            own = [word for word in source.own_work if _stands(word, code)]
+            words += [word for word in own if not any(one.startswith(word) for one in words)]
+        name = _role(cell).get("grade_id", f"cell {cell.source[:30]!r}")
+        found += [f"{name} uses {word}" for word in dict.fromkeys(words)]
     return found
+
+
+def _stands(word, code):
+    start = r"(?<!\w)" if re.match(r"\w", word) else ""  # .backward( follows a name
+    return re.search(start + re.escape(word), code)
+
+
+def _makers(source):
+    """Return the names under which a notebook has modules of the classroom, and what it shows.
+
+    The latter are the uses of these modules, such as "ps2.example", in what students are given,
+    tests left out: those are for everyone.
+    """
+    codes = [_code(_without(c.source, "hidden")) for c in source.notebook.cells if _is_code(c)]
+    taken = re.findall(
+        r"from course_lib\.classroom\S* import (\w+(?: as \w+)?(?: , \w+)*)", "\n".join(codes)
+    )
+    modules = {name.split(" as ")[-1] for names in taken for name in names.split(" , ")}
+    given = [cell for cell in source.notebook.cells if not _is_test(cell)]
+    text = "\n".join(_without(_without(cell.source, "solution"), "scheme") for cell in given)
+    return modules, {use for use in _uses(modules, text) if "." in use}
+
+
+def _uses(modules, code):
+    """Return how code uses modules: "ps2.example", or "ps2" where it stands alone."""
+    names = "|".join(map(re.escape, sorted(modules)))
+    return re.findall(rf"(?<![\w.])(?:{names})\b(?:\.\w+)?", code) if modules else []
 
 
 def _code(text):
