@@ -375,7 +375,7 @@ checks = fresh = sizes = 7
     ("cell", "code", "word"),
     [
         ("ps3-forward", "from course_lib.classroom.references import ps3 as a", "references"),
-        ("ps3-backward", "backward_variances = ps3.backward_variances", "ps3.backward"),
+        ("ps3-backward", "backward_variances = ps3.backward_variances", "ps3.backward_variances"),
         ("ps3-forward", "from course_lib import theory", "theory"),
         ("ps3-truncated", "w = torch.nn.init.trunc_normal_(w)", "nn.init"),
     ],
