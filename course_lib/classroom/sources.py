@@ -507,10 +507,10 @@ def flagged(source, notebook):
             continue
         code = _code(cell.source)
         words = [word for word, pattern in _ANSWERS.items() if re.search(pattern, code)][:1]
-        words = words or [use for use in _uses(modules, code) if use not in shown]
+        uses = [] if words else [use for use in _uses(modules, code) if use not in shown]
         if "library-allowed" not in tags:
-            own = [word for word in source.own_work if _stands(word, code)]
-            words += [word for word in own if not any(one.startswith(word) for one in words)]
+            words += [word for word in source.own_work if _stands(word, code)]
+        words += [use for use in uses if not use.startswith(tuple(words))]
         name = _role(cell).get("grade_id", f"cell {cell.source[:30]!r}")
         found += [f"{name} uses {word}" for word in dict.fromkeys(words)]
     return found
