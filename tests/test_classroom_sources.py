@@ -176,6 +176,7 @@ def test_saving_a_source_in_jupyter_keeps_what_a_class_draws(name):
         ("tags: [setting]\n", "", "must be tagged setting"),
         ('setting = {\n', 'setting = {\n    "more": 3,\n', "the published values"),
         ("width: [20, 60]", "width: [20]", "no rule"),
+        ("width: [20, 60]", "width: {different: [2, 3], count: 2, apart: 2}", "no rule"),
         ("**Points.**", "Points", "its rubric begins with"),
         ("schema_version: 3", "schema_version: 2", "schema_version must be 3"),
         (":::{dropdown} Hint 1", ":::{tip} Hint 1", "{tip} would stand raw"),
@@ -226,6 +227,7 @@ def test_every_value_of_a_rule_is_drawn():
         "{choice: [a, b]}": {"a", "b"},
         "{sample: [a, b], count: 2}": {"['a', 'b']", "['b', 'a']"},
         "{different: [1, 2], count: 2}": {"[1, 2]", "[2, 1]"},
+        "{different: [1, 3], count: 3, apart: 1.6}": {"[2, 1, 3]", "[3, 1, 2]"},
         "{uniform: [0, 0.2], digits: 1}": {0.0, 0.1, 0.2},
     }
     for rule, possible in rules.items():

@@ -243,8 +243,9 @@ def draw(source, secret=""):
 
     The empty secret gives the published values. A rule is ``[low, high]``, a whole number between,
     both included; ``{choice: [...]}``, one of them; ``{different: [low, high], count: n}``, n
-    different whole numbers; ``{sample: [...], count: n}``, n of them in any order; or
-    ``{uniform: [low, high], digits: n}``. ValueError names a rule that is none of these.
+    different whole numbers, with ``apart: r`` each at least r times the one beside it, or less by
+    that factor, and not all rising or falling; ``{sample: [...], count: n}``, n of them in any
+    order; or ``{uniform: [low, high], digits: n}``. ValueError names a rule that is none of these.
     """
 
     def values(kind, rules):
@@ -277,11 +278,22 @@ def _follow(rule, generator):
         return sample(rule["choice"], 1)[0]
     if "different" in rule:
         low, high = rule["different"]
-        return sample(range(low, high + 1), rule["count"])
+        for _ in range(10_000 if "apart" in rule else 1):
+            found = sample(range(low, high + 1), rule["count"])
+            if "apart" not in rule or _apart(found, rule["apart"]):
+                return found
+        raise ValueError
     if "sample" in rule:
         return sample(rule["sample"], rule["count"])
     low, high = rule["uniform"]
     return round(low + (high - low) * generator.random(), rule["digits"])
+
+
+def _apart(values, factor):
+    """Say whether neighbours differ by a factor at least, and the values go up and down."""
+    steps = [b / a for a, b in zip(values, values[1:], strict=False)]
+    far = all(max(step, 1 / step) >= factor for step in steps)
+    return far and min(steps) < 1 < max(steps)
 
 
 def _setting_cell(values):
