@@ -203,6 +203,90 @@ def test_a_release_that_leaks_is_not_written(own, monkeypatch):
     assert not (made.folder / "release").exists()
 
 
+# ---- released again, when a class has it
+
+
+def everything(folder, *leave_out):
+    """Return path to content of all files but the gradebook and some folders."""
+    paths = (path for path in tree(folder) if path.split("/")[0] not in leave_out)
+    return {p: (folder / p).read_bytes() for p in paths if not p.endswith("gradebook.db")}
+
+
+def hand_in_and_mark(made, student="ann"):
+    from nbgrader.api import Gradebook
+
+    place = made.folder / "submitted" / student / "ps2"
+    place.mkdir(parents=True)
+    (place / "ps2.ipynb").write_text("all my work")
+    with Gradebook(f"sqlite:///{made.gradebook}") as gradebook:
+        gradebook.update_or_create_student(student)
+        submission = gradebook.update_or_create_submission("ps2", student)
+        (mark,) = (g for book in submission.notebooks for g in book.grades
+                   if g.name == "ps2-wrong-gradients")  # fmt: skip
+        mark.manual_score, mark.needs_manual_grade = 3.5, False
+        gradebook.db.commit()
+
+
+def test_other_numbers_are_not_released_over_those_that_the_class_has(own):
+    made, _ = own
+    released = course.release(made, "ps2")
+    before, numbers = everything(made.folder), (released.release / "ps2.ipynb").read_bytes()
+    other = made._replace(secret="another secret")
+    with pytest.raises(ValueError, match="the numbers of the class are others now.*--force"):
+        course.release(other, "ps2")
+    assert everything(made.folder) == before
+    course.release(other, "ps2", force=True)
+    assert (released.release / "ps2.ipynb").read_bytes() != numbers
+    (kept,) = (made.folder / "earlier").iterdir()
+    assert (kept / "release" / "ps2" / "ps2.ipynb").read_bytes() == numbers
+
+
+def test_another_text_is_said_to_be_one(own):
+    made, path = own
+    course.release(made, "ps2")
+    path.write_text(path.read_text().replace("You write back-propagation", "Write it"))
+    with pytest.raises(ValueError, match="released before, and its text has changed since"):
+        course.release(made, "ps2")
+    (made.folder / "source" / "ps2" / "ps2.ipynb").write_text("{")
+    with pytest.raises(ValueError, match="can no longer be read"):
+        course.release(made, "ps2")
+
+
+def test_with_submissions_and_marks_it_is_refused_and_force_keeps_them(own):
+    from nbgrader.api import Gradebook
+
+    made, path = own
+    course.release(made, "ps2")
+    hand_in_and_mark(made)
+    before = everything(made.folder)
+    words = r"ps2 has submissions \(1\); ps2 has marks in the gradebook \(1\). Nothing was released"
+    with pytest.raises(ValueError, match=words):
+        course.release(made, "ps2")
+    assert everything(made.folder) == before
+    path.write_text(path.read_text().replace("You write back-propagation", "Write it"))
+    course.release(made, "ps2", force=True)
+    after = everything(made.folder, "earlier")
+    same = {name for name in after if after[name] == before.get(name)}
+    assert set(before) == set(after) and "submitted/ann/ps2/ps2.ipynb" in same
+    assert {name.split("/")[0] for name in set(after) - same} == {"release", "key", "source"}
+    (kept,) = (made.folder / "earlier").iterdir()
+    for book in (made.gradebook, kept / "gradebook.db"):
+        with Gradebook(f"sqlite:///{book}") as gradebook:
+            assert gradebook.find_submission("ps2", "ann").score == 3.5
+
+
+def test_what_nbgrader_refuses_leaves_all_as_it_was(own):
+    """It takes no cell away that a submission has."""
+    made, path = own
+    course.release(made, "ps2")
+    hand_in_and_mark(made)
+    before = everything(made.folder)
+    path.write_text(path.read_text().replace("grade_id: ps2-numerical\n", "grade_id: ps2-mine\n"))
+    with pytest.raises(ValueError, match="nbgrader does not release ps2"):
+        course.release(made, "ps2", force=True)
+    assert everything(made.folder, "earlier") == before
+
+
 # ---- the command line
 
 
@@ -218,6 +302,10 @@ def test_the_commands_say_what_they_did(own, tmp_path, secret, capsys):
     assert "ps2: 20 points; every solution passes every test." in said
     assert str(folder / "release" / "ps2") in said and (folder / "key" / "ps2").exists()
     assert json.loads((folder / "classroom.json").read_text())["course"] == "dl101"
+    (folder / "secret.txt").write_text("another secret")
+    assert command.main(["assign", "release", "ps2", "--course", str(folder)]) == 2
+    assert "the numbers of the class are others now" in capsys.readouterr().err
+    assert command.main(["assign", "release", "ps2", "--force", "--course", str(folder)]) == 0
 
 
 @pytest.mark.parametrize(

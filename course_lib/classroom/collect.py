@@ -25,6 +25,7 @@ import nbformat
 
 from course_lib import storage
 from course_lib.classroom import course as folders
+from course_lib.classroom import lock
 
 # Bytes after unpacking: of one file, of one student's zip in a zip, of everything.
 FILE_LIMIT, STUDENT_LIMIT, TOTAL_LIMIT = 50 * 2**20, 200 * 2**20, 2**30
@@ -379,7 +380,14 @@ def collect(course, assignment, where, due=None):
     ------
     ValueError
         If the roster or the assignment is wrong, or the zip cannot be read or is too large.
+    lock.Busy
+        If another run works on the course.
     """
+    with lock.held(course.folder, f"collecting {assignment}"):
+        return _collect(course, assignment, where, due)
+
+
+def _collect(course, assignment, where, due):
     course.read(assignment)
     students = roster(course)
     matcher = _Matcher(students)

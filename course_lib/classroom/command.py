@@ -25,6 +25,11 @@ def add_to(commands):
 
     give = own.add_parser("release", help="write what students get, and the solved key")
     give.add_argument("names", nargs="+", metavar="NAME", help="such as ps2")
+    give.add_argument(
+        "--force",
+        action="store_true",
+        help="also if the class has other numbers by now, or has handed in",
+    )
     _in_course(give)
 
     take = own.add_parser("collect", help="take in a Moodle or Canvas zip, or a folder")
@@ -120,7 +125,7 @@ def _release(given):
         sources.find(name, chosen.sources)
     for name in given.names:
         print(f"{name}: solving it with the class's numbers ...", flush=True)
-        released = course.release(chosen, name)
+        released = course.release(chosen, name, given.force)
         print(f"{name}: {sum(released.points.values())} points; every solution passes every test.")
         print(f"  for students: {released.release}\n  for you: {released.key}")
 

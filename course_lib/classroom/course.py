@@ -9,18 +9,22 @@ It holds everything about a class, and nothing of it belongs into the repository
 """
 
 import contextlib
+import datetime
 import json
 import os
 import pathlib
+import re
 import secrets
 import shutil
+import sqlite3
 import sys
+import tempfile
 from typing import NamedTuple
 
 import nbformat
 
 from course_lib import __version__, checks, storage
-from course_lib.classroom import sources
+from course_lib.classroom import lock, sources
 
 _MARK = "classroom.json"
 ROSTER = ("id", "first_name", "last_name", "email")
@@ -177,34 +181,145 @@ def load(folder="."):
     return Course(folder, name, _read_secret(folder / "secret.txt"), where)
 
 
-def release(course, name):
+def release(course, name, force=False):
     """Write the release and the key of an assignment, and enter it in the gradebook.
 
     The solutions go through all tests of the class first. Released again, an assignment comes out
-    the same, as long as its source and the secret do.
+    the same, as long as its source and the secret do. With `force` it is also released when the
+    class may have another one already; what is replaced is kept in the folder ``earlier``.
 
     Raises
     ------
     ValueError
-        If a solution fails, the release would leak, or nbgrader refuses, as it does when points
-        change after submissions were graded.
+        If that would be so without `force`, a solution fails, the release would leak, or nbgrader
+        refuses, as it does when cells are added or removed after submissions were graded.
+    lock.Busy
+        If another run works on the course.
     """
     source = course.read(name)
     for_students = sources.release(source, course.secret)
-    folder = {kind: course.folder / kind / name for kind in ("source", "key", "release")}
-    with whole_folder(folder["key"]) as made:
-        sources.write_files(source, made, course.secret)
-        nbformat.write(sources.key(source, course.secret, made), made / f"{name}.ipynb")
-    with whole_folder(folder["source"]) as made:
-        sources.write_files(source, made, course.secret)
-        nbformat.write(sources.drawn(source, course.secret), made / f"{name}.ipynb")
-    _generate(course, name)  # it copies the files along
-    written = nbformat.read(folder["release"] / f"{name}.ipynb", as_version=4)
-    if [cell.source for cell in written.cells] != [cell.source for cell in for_students.cells]:
-        shutil.rmtree(folder["release"])
-        raise ValueError(f"nbgrader wrote another release of {name} than the one that was searched")
-    sources.refuse_leaks(source, written, course.secret)
+    with lock.held(course.folder, f"releasing {name}"), tempfile.TemporaryDirectory() as new:
+        new = pathlib.Path(new)
+        sources.write_files(source, new, course.secret)
+        nbformat.write(sources.drawn(source, course.secret), new / f"{name}.ipynb")
+        if lost := _at_stake(course, name, new):
+            if not force:
+                raise ValueError(f"{lost}. Nothing was released. {_FORCE}")
+            _keep(course, name)
+        return _release(course, source, for_students, new)
+
+
+def _release(course, source, for_students, new):
+    name = source.name
+    folder = {kind: course.folder / kind / name for kind in ("key", "source", "release")}
+    with _or_as_before(folder.values()):
+        with whole_folder(folder["key"]) as made:
+            shutil.copytree(new, made, dirs_exist_ok=True)
+            nbformat.write(sources.key(source, course.secret, made), made / f"{name}.ipynb")
+        with whole_folder(folder["source"]) as made:
+            shutil.copytree(new, made, dirs_exist_ok=True)
+        _generate(course, name)  # it copies the files along
+        written = nbformat.read(folder["release"] / f"{name}.ipynb", as_version=4)
+        if [cell.source for cell in written.cells] != [c.source for c in for_students.cells]:
+            raise ValueError(
+                f"nbgrader wrote another release of {name} than the one that was searched"
+            )
+        sources.refuse_leaks(source, written, course.secret)
     return Released(folder["release"], folder["key"], source.points)
+
+
+# ---- released again
+
+
+_FORCE = (
+    "With --force it is: what students handed in and the marks stay, what is replaced is kept in "
+    "the folder earlier, and grading again takes the new tests"
+)
+
+
+def _at_stake(course, name, new):
+    """Say what speaks against another release of an assignment; an empty text if nothing does."""
+    said = []
+    before = course.folder / "source" / name
+    if (course.folder / "release" / name).exists() and (other := _differs(before, new, name)):
+        said.append(f"{name} was released before, and {other}")
+    where = course.folder / "submitted"
+    if handed_in := len(list(where.glob(f"*/{name}"))):
+        said.append(f"{name} has submissions ({handed_in})")
+    if marked := _marked(course, name):
+        said.append(f"{name} has marks in the gradebook ({marked})")
+    return "; ".join(said)
+
+
+def _differs(before, new, name):
+    """Say how two folders that nbgrader starts from differ; an empty text if they do not."""
+
+    def content(folder):
+        files = (path for path in folder.rglob("*") if path.is_file())
+        return {path.relative_to(folder): path.read_bytes() for path in files}
+
+    one, other = content(before), content(new)
+    if one == other:
+        return ""
+    try:
+        numbers = [
+            [line for cell in nbformat.reads(files[book], 4).cells
+             for line in cell.source.split("\n") if re.match(r" *setting\b.* = ", line)]
+            for files in (one, other)
+            for book in [pathlib.Path(f"{name}.ipynb")]
+        ]  # fmt: skip
+    except (KeyError, ValueError):
+        return "what was released can no longer be read"
+    same = numbers[0] == numbers[1]
+    return "its text has changed since" if same else "the numbers of the class are others now"
+
+
+def _marked(course, name):
+    """Return how many students the gradebook has marks of."""
+    from nbgrader.api import Gradebook, MissingEntry
+
+    if not course.gradebook.exists():
+        return 0
+    with programs(), Gradebook(f"sqlite:///{course.gradebook}", course.name) as gradebook:
+        try:
+            return len(gradebook.find_assignment(name).submissions)
+        except MissingEntry:
+            return 0
+
+
+def _keep(course, name):
+    """Copy what another release, and grading after it, replaces, into a folder of its own."""
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    there = [course.folder / kind / name for kind in ("release", "key", "source", "graded")]
+    there += sorted(course.folder.glob(f"autograded/*/{name}"))
+    with whole_folder(course.folder / "earlier" / f"{name}-{now}") as kept:
+        for path in filter(pathlib.Path.is_dir, there):
+            shutil.copytree(path, kept / path.relative_to(course.folder))
+        if course.gradebook.exists():
+            with (
+                contextlib.closing(sqlite3.connect(course.gradebook)) as mine,
+                contextlib.closing(sqlite3.connect(kept / "gradebook.db")) as copy,
+            ):
+                mine.backup(copy)
+
+
+@contextlib.contextmanager
+def _or_as_before(folders):
+    """Put folders back as they were if the block raises."""
+    with tempfile.TemporaryDirectory() as safe:
+        safe = pathlib.Path(safe)
+        folders = list(enumerate(folders))
+        for number, folder in folders:
+            if folder.is_dir():
+                shutil.copytree(folder, safe / str(number))
+        try:
+            yield
+        except BaseException:
+            for number, folder in folders:
+                shutil.rmtree(folder, ignore_errors=True)
+                if (safe / str(number)).is_dir():
+                    shutil.copytree(safe / str(number), folder)
+            raise
 
 
 def _generate(course, name):

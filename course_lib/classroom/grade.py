@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from course_lib import processes, storage
 from course_lib.classroom import course as folders
-from course_lib.classroom import sandbox, sources
+from course_lib.classroom import lock, sandbox, sources
 
 # Raised when grading itself changes, so that everything is graded again.
 VERSION = 2
@@ -87,10 +87,15 @@ def grade(course, name, workers=None, limits=None, again=False, progress=True):
     ValueError
         If the assignment is not released or nothing was handed in.
     RuntimeError
-        If the gradebook cannot be written.
+        If the gradebook cannot be written, or another run works on the course (`lock.Busy`).
     KeyboardInterrupt
         After Ctrl-C, with how far it came; the marks until then are kept.
     """
+    with lock.held(course.folder, f"grading {name}"):
+        return _grade_all(course, name, workers, limits, again, progress)
+
+
+def _grade_all(course, name, workers, limits, again, progress):
     from sqlalchemy.exc import SQLAlchemyError
 
     work = _Assignment(course, name, limits or sandbox.Limits())
