@@ -228,6 +228,7 @@ def test_every_value_of_a_rule_is_drawn():
         "{sample: [a, b], count: 2}": {"['a', 'b']", "['b', 'a']"},
         "{different: [1, 2], count: 2}": {"[1, 2]", "[2, 1]"},
         "{different: [1, 3], count: 3, apart: 1.6}": {"[2, 1, 3]", "[3, 1, 2]"},
+        "{each: [[5, 5], [1, 2]]}": {"[5, 1]", "[5, 2]"},
         "{uniform: [0, 0.2], digits: 1}": {0.0, 0.1, 0.2},
     }
     for rule, possible in rules.items():

@@ -244,8 +244,9 @@ def draw(source, secret=""):
     The empty secret gives the published values. A rule is ``[low, high]``, a whole number between,
     both included; ``{choice: [...]}``, one of them; ``{different: [low, high], count: n}``, n
     different whole numbers, with ``apart: r`` each at least r times the one beside it, or less by
-    that factor, and not all rising or falling; ``{sample: [...], count: n}``, n of them in any
-    order; or ``{uniform: [low, high], digits: n}``. ValueError names a rule that is none of these.
+    that factor, and not all rising or falling; ``{each: [[low, high], ...]}``, a list of one whole
+    number from each; ``{sample: [...], count: n}``, n of them in any order; or
+    ``{uniform: [low, high], digits: n}``. ValueError names a rule that is none of these.
     """
 
     def values(kind, rules):
@@ -283,6 +284,8 @@ def _follow(rule, generator):
             if "apart" not in rule or _apart(found, rule["apart"]):
                 return found
         raise ValueError
+    if "each" in rule:
+        return [_follow([low, high], generator) for low, high in rule["each"]]
     if "sample" in rule:
         return sample(rule["sample"], rule["count"])
     low, high = rule["uniform"]
