@@ -98,9 +98,10 @@ def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
 
     Parameters
     ----------
-    answer : tensor or array, or a list or tuple of them
-        Axes of length 1 more or less do not matter, nor does the precision.
-    expected : the same, or a number
+    answer : number, tensor, array, or a list or tuple of such
+        Axes of length 1 more or less do not matter, nor does the precision, nor whether the
+        numbers of one array come as a list.
+    expected : the same
     what : str, or a sequence of one for each entry of `expected`
     tolerance : float, of the largest entry of `expected`
     batch : int, optional
@@ -109,6 +110,8 @@ def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
     names = what if not isinstance(what, str) else None
     if isinstance(expected, (list, tuple)):
         whole = "the answer" if names else what
+        if _is_row(answer) and not any(np.ndim(entry) for entry in expected):
+            answer = list(answer)
         if not isinstance(answer, (list, tuple)):
             return f"{whole} should be {len(expected)} things, not {_kind(answer)}."
         if len(answer) != len(expected):
@@ -124,12 +127,37 @@ def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
     try:
         mine, its = _array(answer), _array(expected)
     except (TypeError, ValueError, RuntimeError):
-        return f"{what} should hold numbers; it is {_kind(answer)}."
+        return _no_array(answer, what)
     if _squeezed(mine) != _squeezed(its):
         turned = mine.ndim == 2 and mine.T.shape == its.shape
         more = " That is the transpose." if turned else ""
         return f"{what} has shape {mine.shape}, where {its.shape} is asked for.{more}"
     return _values_differ(mine.reshape(its.shape), its, what, tolerance, batch)
+
+
+def _is_row(value):
+    return isinstance(value, (torch.Tensor, np.ndarray)) and value.ndim == 1
+
+
+def _no_array(answer, what):
+    """Say why an answer cannot be taken as one array of numbers."""
+    if callable(answer):
+        return f"{what} should hold numbers; it is a function. Are its brackets `()` missing?"
+    if isinstance(answer, (list, tuple)):
+        lengths = {len(row) for row in answer if hasattr(row, "__len__")}
+        if len(lengths) > 1 and not any(isinstance(row, str) for row in answer):
+            return f"{what} is {_kind(answer)} whose rows are not of one length."
+        for entry in answer:
+            if not isinstance(entry, (list, tuple)) and not _is_numbers(entry):
+                return f"{what} should hold numbers; of its entries one is {_kind(entry)}."
+    return f"{what} should hold numbers; it is {_kind(answer)}."
+
+
+def _is_numbers(value):
+    try:
+        return _array(value) is not None
+    except (TypeError, ValueError, RuntimeError):
+        return False
 
 
 def _values_differ(mine, its, what, tolerance, batch):
@@ -352,10 +380,13 @@ def _unchanged(now, before):
 
 
 def _array(value):
+    """Return numbers as one array of floats; TypeError or ValueError if they are none."""
     if isinstance(value, (list, tuple)):
-        raise TypeError
-    value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
-    if isinstance(value, (str, bool)):
+        return np.array([_array(entry) for entry in value], dtype=float)
+    if isinstance(value, torch.Tensor):
+        value = value.detach().cpu()
+        value = value.double() if value.is_floating_point() else value
+    if value is None or isinstance(value, (str, bool)) or np.iscomplexobj(value):
         raise TypeError
     return np.asarray(value).astype(float)
 

@@ -57,11 +57,43 @@ def test_right_arrays_are_right(answer):
 
 
 @pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (A.tolist(), A),
+        ([A[0], A[1].numpy()], A),
+        ([list(A[0]), tuple(A[1])], A.numpy()),
+        (3, 3.0),
+        (3.0, torch.tensor(3.0)),
+        (torch.tensor([3.0]), 3),
+        (np.float32(3), 3),
+        ([1, 2.0, torch.tensor(3)], torch.tensor([1.0, 2.0, 3.0])),
+        (np.array([1.0, 2.0]), [1, 2]),
+        (torch.tensor([1.0, 2.0], dtype=torch.bfloat16), (1.0, 2.0)),
+        ([1, 2], (np.float64(1), 2)),
+        ([A.tolist(), -A], (A, -A)),
+    ],
+)
+def test_lists_and_numbers_are_as_good_as_arrays(answer, expected):
+    assert checks.difference(answer, expected) == ""
+
+
+@pytest.mark.parametrize(
     ("answer", "expected", "words"),
     [
         (None, A, "Does the function end with"),
         ("word", A, "should hold numbers"),
-        (A.tolist(), A, "should hold numbers; it is a list of 2"),
+        (A.T.tolist(), A, "has shape (3, 2), where (2, 3) is asked for. That is the transpose."),
+        ([[1.0, 2.0], [3.0]], A, "it is a list of 2 whose rows are not of one length"),
+        ([1.0, "2"], A, "it should hold numbers; of its entries one is of type str"),
+        ([[1.0, 2.0], None], A, "of its entries one is None"),
+        ({"a": 1.0}, A, "should hold numbers; it is of type dict"),
+        (A.sum, A, "it is a function. Are its brackets `()` missing?"),
+        (A + 1j, A, "should hold numbers; it is of type Tensor of shape (2, 3)"),
+        (True, 1.0, "should hold numbers; it is of type bool"),
+        ([3.0, 4.0], 4.0, "has shape (2,), where () is asked for"),
+        (3, 4, "it is 0.75 times"),
+        (np.array([1.0, 2.0, 4.0]), [1.0, 2.0, 3.0], "it[2] is right but for a factor"),
+        (np.array([1.0, 2.0]), [1.0, 2.0, 3.0], "should be 3 things, not 2"),
         (A.T, A, "has shape (3, 2), where (2, 3) is asked for. That is the transpose."),
         (A[:, :2], A, "has shape (2, 2), where (2, 3) is asked for."),
         (SQUARE.T, SQUARE, "is the transpose of what it should be"),
