@@ -1,5 +1,6 @@
 """Feedback says what a student earned and why, and passes nothing on that could do anything."""
 
+import base64
 import importlib.util
 import re
 import zipfile
@@ -8,7 +9,7 @@ import nbformat
 import pytest
 
 from course_lib import __main__ as command
-from course_lib.classroom import collect, course, feedback, pages, report, sources
+from course_lib.classroom import collect, course, feedback, pages, report, shown, sources
 
 _BROWSER = importlib.util.find_spec("playwright") and importlib.util.find_spec(
     "axe_playwright_python"
@@ -33,6 +34,22 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/iZk9HQAAAABJRU5ErkJg"
     "gg=="
 )
+GIF = base64.b64encode(b"GIF89a" + bytes(20)).decode()
+WEBP = base64.b64encode(b"RIFF\x1a\0\0\0WEBPVP8 " + bytes(20)).decode()
+PICTURES = f"""
+![the cost < 0.5 after 30 steps](attachment:cost%20curve.png) ![](attachment:film.gif)
+![drawn](attachment:drawn.svg) ![false](attachment:false.png) ![gone](attachment:gone.png)
+![large](attachment:large.jpeg) ![in the text](data:image/webp;base64,{WEBP})
+![page](data:text/html;base64,PHNjcmlwdD4=) ![x" onerror="alert(11)](attachment:film.gif)
+"""
+ATTACHED = {
+    "cost curve.png": {"image/png": PIXEL},
+    "film.gif": {"text/plain": "words", "image/gif": GIF},
+    "drawn.svg": {"image/svg+xml": "PHN2Zz48L3N2Zz4="},
+    "false.png": {"image/png": "PHNjcmlwdD5hbGVydCgxMik8L3NjcmlwdD4="},
+    "large.jpeg": {"image/jpeg": "/9j/" + "A" * (5 << 20)},
+    "unused.png": {"image/png": PIXEL},
+}
 DRAWING = (
     '<div onclick="alert(4)"><svg xmlns="http://www.w3.org/2000/svg" role="img" '
     'aria-label="three &lt; four lines" onload="alert(5)"><script>alert(6)</script>'
@@ -87,7 +104,7 @@ def made(tmp_path_factory, source, written):
     for cell in notebook.cells:
         role = cell.metadata.get("nbgrader", {})
         if role.get("grade_id") == written:
-            cell.source = HOSTILE
+            cell.source, cell.attachments = HOSTILE + PICTURES, ATTACHED
         elif role.get("solution"):
             cell.source = f"mine = '</code><script>alert(0)</script>'\n# {role['grade_id']}"
     own = nbformat.v4.new_code_cell("print('a cell of my own')")
@@ -207,7 +224,7 @@ def test_the_points_and_the_words_of_the_tests(made, wrote, source):
     assert "ZeroDivisionError: division by zero" in said
     assert "<p>Passed.</p>" in said
     assert '<td class="number">13</td><td class="number">20</td>' in said
-    assert said.count("A cell of yours") == 2 and "A cell of the assignment" in said
+    assert said.count("A cell of yours") == 2
     assert "a cell of my own" in said and "Back-propagation" not in said
 
 
@@ -274,7 +291,7 @@ def test_nothing_of_a_student_becomes_part_of_the_page(made, wrote):
     assert len(said) < 300_000 and "characters left out" in said
     assert "red &lt;b&gt;bold&lt;/b&gt;" in said and "a table" in said
     assert "<pre>only words</pre>" in said and "&lt;script object&gt;" in said
-    assert 'alt="three &lt; four lines"' in said and "too large or damaged" in said
+    assert 'alt="three &lt; four lines"' in said and "it is damaged, or no PNG" in said
     assert "[picture: far]" in said and "$a_1 &lt; b$" in said
 
 
@@ -307,3 +324,34 @@ def test_the_command(made, wrote, capsys):
     assert command.main(["assign", "feedback", "ps2", "--course", str(made.folder)]) == 1
     said = capsys.readouterr().out
     assert "ps2: 3 pages of feedback." in said and "s4: no page" in said
+
+
+# ---- pictures in written answers
+
+
+def test_attached_pictures_are_seen_and_all_else_is_said_in_words(made, wrote):
+    said = page(made, "s1")
+    assert (
+        f'<img src="data:image/png;base64,{PIXEL}" alt="the cost &lt; 0.5 after 30 steps">' in said
+    )
+    assert f'<img src="data:image/gif;base64,{GIF}" alt="film.gif">' in said
+    assert f'<img src="data:image/webp;base64,{WEBP}" alt="in the text">' in said
+    assert "[picture: drawn; pictures of the kind image/svg+xml are not shown]" in said
+    assert "[picture: false; it is damaged, or no PNG]" in said
+    assert "[picture: large; it is larger than 3 MB]" in said
+    assert "[picture: gone]" in said and "[attached, but not in the text: " in said
+    assert "unused.png" in said and "PHNjcmlwdD" not in said
+    assert 'alt="x&quot; onerror=&quot;alert(11)"' in said and len(said) < 200_000
+
+
+def test_a_long_answer_keeps_its_picture_and_the_pictures_are_counted():
+    picture = f"![seen](data:image/png;base64,{PIXEL})"
+    long = shown.markdown(f"{picture}\n\n" + "word " * 10_000)
+    assert "<img " in long and "characters left out" in long and len(long) < 15_000
+    many = shown.markdown(" ".join([picture] * 20))
+    assert many.count("<img ") == 12 and many.count("12 pictures at most") == 8
+
+
+@pytest.mark.parametrize("odd", [[], {"a.png": []}, {"a.png": {"image/png": 3}}, "x", {1: None}])
+def test_odd_attachments_are_no_pictures(odd):
+    assert "[picture: a]" in shown.markdown("![a](attachment:a.png)", odd)

@@ -8,24 +8,17 @@ Hidden tests are not shown unless asked for: a class keeps its secret, and whoev
 or again would know what is tested.
 """
 
-import base64
-import html.parser
 import re
 import shutil
 import zipfile
 from typing import NamedTuple
 
 from course_lib import storage
-from course_lib.classroom import collect, export, pages, report, sources
+from course_lib.classroom import collect, export, pages, report, shown, sources
 from course_lib.classroom import course as folders
 
-# Characters of one output, and bytes of one picture, that a page shows.
-TEXT_LIMIT, PICTURE_LIMIT = 10_000, 3 * 2**20
 _HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS[^\n]*\n(.*?)^[^\n]*END HIDDEN TESTS", re.M | re.S)
 _SCHEME = re.compile(r"^[^\n]*BEGIN MARK SCHEME.*?END MARK SCHEME[^\n]*\n?", re.M | re.S)
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\].*?(?:\x07|\x1b\\)|.)", re.S)
-_SVG = re.compile(r"<svg\b.*</svg>", re.S)
-_PICTURES = ("image/png", "image/jpeg")
 _GUARD = "Not shown: it holds lines of the hidden tests."
 
 
@@ -199,8 +192,8 @@ class _Page:
         grade = self.mark.grades.get(name)
         if cell.cell_type != "code":
             head = f"Your answer{self._marked(grade)}" if grade else "A text of yours"
-            text = f'<div class="answer">\n{markdown(cell.source)}\n</div>'
-            return self._block(head, name, text)
+            text = shown.markdown(cell.source, cell.get("attachments"))
+            return self._block(head, name, f'<div class="answer">\n{text}\n</div>')
         if grade and not role.get("solution"):
             return self._block(f"Test{self._marked(grade)}", name, self._test(cell, name, grade))
         if given and role.get("locked"):
@@ -208,13 +201,13 @@ class _Page:
         head = "A cell of the assignment" if given else "A cell of yours"
         if role.get("solution"):
             head = f"Your code{self._marked(grade)}"
-        code = f"<pre><code>{pages.escape(_short(cell.source))}</code></pre>"
+        code = f"<pre><code>{pages.escape(shown.short(cell.source))}</code></pre>"
         return self._block(head, name, code + self._outputs(cell, name))
 
     def _block(self, head, name, text):
         note = self.comments.get(name)
         if note:
-            text += f"\n<p><strong>From your instructor:</strong></p>\n{markdown(note)}"
+            text += f"\n<p><strong>From your instructor:</strong></p>\n{shown.markdown(note)}"
         return f"<h3>{head} <small>({pages.escape(name)})</small></h3>\n{text}"
 
     def _marked(self, grade):
@@ -256,13 +249,13 @@ class _Page:
         return "\n".join(lines) or last
 
     def _text(self, text, name):
-        text = _TERMINAL.sub("", text if isinstance(text, str) else "".join(map(str, text)))
+        text = shown.plain(text if isinstance(text, str) else "".join(map(str, text)))
         if not text.strip():
             return ""
         if self._tells(text):
             self.withheld.append(name)
             return f"<p><em>{_GUARD}</em></p>"
-        return f"<pre>{pages.escape(_short(text))}</pre>"
+        return f"<pre>{pages.escape(shown.short(text))}</pre>"
 
     def _tells(self, text):
         flat = _flat(text)
@@ -270,37 +263,19 @@ class _Page:
 
     def _rich(self, data, name):
         """Return a picture, or the plain text that goes with every output; never its HTML."""
-        for kind in _PICTURES:
-            picture = data.get(kind)
-            if isinstance(picture, str):
-                return _picture(kind, picture, "A picture that this cell made")
+        alt = "A picture that this cell made"
+        for kind in shown.PICTURES:
+            if isinstance(data.get(kind), str):
+                return f"<p>{shown.picture(kind, data[kind], alt)}</p>"
         page = data.get("text/html") or data.get("image/svg+xml")
         page = page if isinstance(page, str) else ""
-        if svg := _SVG.search(page[:PICTURE_LIMIT]):
-            if self._tells(_words(svg[0])):
-                return self._text(_words(svg[0]), name)
-            label = re.search(r'aria-label="([^"]*)"', svg[0])
-            alt = html.unescape(label[1]) if label else "A picture that this cell made"
-            # As a picture a drawing runs no script and fetches nothing.
-            inside = base64.b64encode(svg[0].encode()).decode()
-            return _picture("image/svg+xml", inside, alt)
+        if svg := shown.drawing(page):
+            words = shown.words(svg)
+            if self._tells(words):
+                return self._text(words, name)
+            return f"<p>{shown.picture_of_drawing(svg, alt)}</p>"
         plain = data.get("text/plain") or data.get("text/markdown") or data.get("text/latex")
-        return self._text(plain or _words(page), name)
-
-
-def _picture(kind, data, alt):
-    data = "".join(data.split())
-    if len(data) > PICTURE_LIMIT * 4 // 3 or not re.fullmatch(r"[A-Za-z0-9+/]+={0,2}", data):
-        return "<p><em>A picture, too large or damaged, is not shown.</em></p>"
-    return f'<p><img src="data:{kind};base64,{data}" alt="{pages.escape(alt)}"></p>'
-
-
-def _short(text):
-    if len(text) <= TEXT_LIMIT:
-        return text
-    half = TEXT_LIMIT // 2
-    left_out = f"\n\n[... {len(text) - 2 * half} characters left out ...]\n\n"
-    return text[:half] + left_out + text[-half:]
+        return self._text(plain or shown.words(page), name)
 
 
 def _flat(text):
@@ -317,54 +292,6 @@ def _secrets(source, drawn, secret):
     values = (repr(value) for value in sources.draw(source, secret).secret.values())
     telling = {value for value in values if len(value) >= 5 and value not in public}
     return sorted(telling | {line for line in lines if len(line) >= 12 and line not in public})
-
-
-class _Words(html.parser.HTMLParser):
-    def __init__(self):
-        super().__init__()
-        self.found, self.silent = [], 0
-
-    def handle_starttag(self, tag, attributes):
-        self.silent += tag in ("script", "style")
-
-    def handle_endtag(self, tag):
-        self.silent -= tag in ("script", "style") and self.silent > 0
-
-    def handle_data(self, data):
-        if not self.silent:
-            self.found.append(data)
-
-
-def _words(page):
-    """Return the words of HTML, without scripts and styles."""
-    parser = _Words()
-    parser.feed(page)
-    return " ".join(" ".join(parser.found).split())
-
-
-def markdown(text):
-    """Return Markdown as HTML: tags as text, headings as paragraphs, links and pictures as words.
-
-    Formulas stay as they were typed.
-    """
-    import mistune
-
-    class Quiet(mistune.HTMLRenderer):
-        def heading(self, text, level, **attrs):
-            return f"<p><strong>{text}</strong></p>\n"
-
-        def link(self, text, url, title=None):
-            return f"{text} ({pages.escape(url)})"
-
-        def image(self, text, url, title=None):
-            return f"[picture: {pages.escape(text)}]"
-
-        def block_code(self, code, info=None):
-            return f"<pre><code>{pages.escape(code)}</code></pre>\n"
-
-    clean = _TERMINAL.sub("", _short(text))
-    clean = "".join(c for c in clean if c in "\n\t" or not (ord(c) < 32 or 127 <= ord(c) < 160))
-    return mistune.create_markdown(renderer=Quiet(escape=True))(clean).strip()
 
 
 def describe(made, assignment):
