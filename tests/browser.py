@@ -79,9 +79,13 @@ OVERFLOWING = """() => {
 
 
 def pages():
-    """Return the address of every page of the built book, relative to its root."""
+    """Return the address of every page of the built book, relative to its root.
+
+    The lecture's slides are no page of it: they show one slide at a time (tests/test_slides.py).
+    """
     found = (path.relative_to(BOOK).as_posix() for path in BOOK.rglob("*.html"))
-    return sorted(page for page in found if not page.startswith(("_static/", "_sources/")))
+    left_out = ("_static/", "_sources/", "book/lecture.html")
+    return sorted(page for page in found if not page.startswith(left_out))
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):

@@ -11,6 +11,7 @@ in _build, add what it does not look at:
   the pages it has read, and with them their warnings, so that a second try would pass.
 
 With SELF_STUDY=0 in the environment, the assignments with their solutions are left out of the book.
+Last, the lecture's slides are made of the lessons that ran (`tools.slides`).
 
 `python -m tools.book notebooks` writes the executed lessons into _build/nbval.
 """
@@ -171,6 +172,7 @@ def build(root=ROOT):
     entry = folder / "html" / "index.html"
     if entry.exists():
         entry.write_text(ENTRY)
+    status = _slides(root) or status
     took = time.monotonic() - start
     if status:
         print(
@@ -179,6 +181,18 @@ def build(root=ROOT):
     else:
         print(f"The book is in {folder / 'html' / 'index.html'}; this took {took:.0f} s.")
     return status
+
+
+def _slides(root):
+    """Make the lecture's slides of the lessons that ran; return 1 and say why if that fails."""
+    from tools import slides
+
+    try:
+        slides.write(root)
+    except slides.SlideError as error:
+        print(f"No slides: {error}")
+        return 1
+    return 0
 
 
 def _run(command, root, log):
@@ -220,29 +234,42 @@ def _run(command, root, log):
             warnings.join()
 
 
+def executed(root, name):
+    """Return a lesson as a notebook with the outputs that the book's cache holds.
+
+    None if the lesson, as its source stands now, has not run to the end.
+    """
+    import jupytext
+    from jupyter_cache import get_cache
+
+    cache = root / "_build" / ".jupyter_cache"
+    if not cache.exists():
+        return None
+    source = jupytext.read(root / "lessons" / f"{name}.md")
+    try:
+        return get_cache(cache).merge_match_into_notebook(source)[1]
+    except KeyError:
+        return None
+
+
 def notebooks(root=ROOT):
     """Write each lesson, merged with the outputs that the book's cache holds, into _build/nbval.
 
     A lesson that did not run to the end has no outputs in the cache and is left out; a test
     compares the notebooks with the table of contents. Returns the exit status.
     """
-    import jupytext
     import nbformat
-    from jupyter_cache import get_cache
 
     target = root / "_build" / "nbval"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
-    cache = get_cache(root / "_build" / ".jupyter_cache")
     missing = []
     for name in lessons(root):
-        source = jupytext.read(root / "lessons" / f"{name}.md")
-        try:
-            _, executed = cache.merge_match_into_notebook(source)
-        except KeyError:
+        notebook = executed(root, name)
+        if notebook is None:
             missing.append(name)
-            continue
-        nbformat.write(executed, target / f"{name}.ipynb")
+        else:
+            nbformat.write(notebook, target / f"{name}.ipynb")
     if missing:
         print("Not run to the end, so not run again:", ", ".join(missing))
     return 1 if missing else 0
