@@ -338,6 +338,24 @@ def test_key_runs_the_solutions_through_all_tests(small):
     assert all(c.execution_count for c in notebook.cells if c.cell_type == "code")
 
 
+@pytest.mark.parametrize("right", [True, False])
+def test_the_kernel_of_the_key_ends_with_it_and_says_nothing(small, right):
+    """One that is left behind writes a warning, about its parent, when the process has ended."""
+    source = sources.read(small if right else edited(small, "= a + b", "= a + abs(b)"))
+    code = (
+        "import pathlib, sys\n"
+        "from course_lib.classroom import crowd, sources\n"
+        "source = sources.read(pathlib.Path(sys.argv[1]))\n"
+        "try:\n    sources.key(source, 'a class')\n"
+        "except ValueError:\n    print('fails')\n"
+        "print(crowd.descendants())"
+    )
+    given = [sys.executable, "-c", code, str(source.path)]
+    ran = subprocess.run(given, capture_output=True, text=True, check=True)
+    assert ran.stdout == ("" if right else "fails\n") + "[]\n"
+    assert "exited" not in ran.stderr
+
+
 def test_a_wrong_solution_is_found_by_its_hidden_test(small):
     wrong = edited(small, "total_of_both = a + b", "total_of_both = a + abs(b)")
     with pytest.raises(ValueError, match=r"solved, fails[\s\S]*> 7 assert isclose"):

@@ -415,6 +415,7 @@ def key(source, secret="", folder=None):
             km=AsyncKernelManager(kernel_name="python3", **private),
             resources={"metadata": {"path": str(folder or empty)}},
         )
+        client.owns_km = True  # or the kernel runs on, and complains when this process has ended
         try:
             client.execute()
         except nbclient.exceptions.CellExecutionError as error:
