@@ -6,11 +6,15 @@ No test asserts a time: they run each benchmark at a tiny size and look at what 
 import json
 import math
 import re
+import subprocess
 import sys
+import time
 from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 
+import assignment
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -18,7 +22,9 @@ import torch
 from benchmarks import __main__ as runner
 from benchmarks import (
     _peers,
+    _students,
     book,
+    classroom,
     drawing,
     gpu,
     growth,
@@ -31,6 +37,7 @@ from benchmarks import (
     training,
 )
 from course_lib import engine, models
+from course_lib.classroom import sources
 
 PAGE = Path(__file__).resolve().parent.parent / "book" / "benchmarks.md"
 RECORDED = {path.stem: json.loads(path.read_text()) for path in runner.RESULTS.glob("*.json")}
@@ -47,7 +54,7 @@ def test_every_benchmark_has_a_recorded_result_with_its_origin():
     """But for those that say themselves that a machine may be unable to run them."""
     elsewhere = {name for name in runner.names() if hasattr(runner.module(name), "missing")}
     assert "lessons" in runner.names() and "__main__" not in runner.names()
-    assert elsewhere == {"gpu", "playground"}
+    assert elsewhere == {"classroom", "gpu", "playground"}
     assert set(runner.names()) - elsewhere <= set(RECORDED) <= set(runner.names())
     for result in RECORDED.values():
         assert finite(result["results"])
@@ -354,3 +361,126 @@ def test_the_book_is_built_in_a_copy(tmp_path):
 def test_a_book_that_cannot_be_built_says_so(tmp_path):
     with pytest.raises(RuntimeError, match="(?s)could not be built.*a warning"):
         book.run(tmp_path, [sys.executable, "-c", "print('a warning'); raise SystemExit(1)"])
+
+
+# ---- a class of students
+PS2 = sources.read(sources.find("ps2"))
+
+
+def test_a_class_is_drawn_from_its_seed():
+    many = _students.make(100, PS2)
+    assert many == _students.make(100, PS2) != _students.make(100, PS2, seed=1)
+    assert len({(s.first_name, s.last_name) for s in many}) == len({s.id for s in many}) == 100
+    assert sorted(s.accident for s in many if s.accident) == sorted(_students.ACCIDENTS)
+    earned = [sum(filter(None, s.marks.values())) for s in many if s.marks]
+    assert len(earned) == 98 and len(set(earned)) > 8 and max(earned) == 16
+    for test in PS2.points:  # each is passed by some and failed by some
+        assert len({s.marks[test] for s in many if s.marks}) == 2
+    for count in (0, 101):
+        with pytest.raises(ValueError, match=f"not {count}"):
+            _students.make(count, PS2)
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_each_mistake_costs_what_the_benchmark_expects(number):
+    """One of every cell at once: no part depends on another."""
+    right, answers, lost = _students.solutions(PS2), {}, set()
+    for cell, (_, mistakes) in _students.CELLS.items():
+        answers[cell], fails = _students.mistaken(cell, min(number, len(mistakes) - 1), right)
+        lost |= fails
+    assert set(assignment.failed(PS2, answers)) == lost
+
+
+def test_other_ways_and_other_names_cost_nothing():
+    for way in (_students.solutions(PS2), _students.OTHERWISE):
+        functions = {cell: way[cell] for cell in _students.CELLS if "def " in way[cell]}
+        other = {cell: _students.renamed(functions[cell]) for cell in functions}
+        assert all(other[cell] != functions[cell] for cell in functions)
+        assert not assignment.failed(PS2, _students.OTHERWISE | other)
+
+
+def test_a_student_gets_what_is_not_lost():
+    student = _students.make(100, PS2)[9]  # makes three mistakes and leaves things out
+    answers = dict.fromkeys([*_students.CELLS, _students.WRITTEN]) | student.answers
+    failed = assignment.failed(PS2, answers)
+    lost = {test for test, points in student.marks.items() if points == 0}
+    assert not student.accident and lost - {_students.WRITTEN} == set(failed)
+
+
+def test_what_is_handed_in_is_the_release_with_answers():
+    released = sources.release(PS2, assignment.SECRET)
+    by_accident = {s.accident: s for s in _students.make(100, PS2)}
+    whole, torn = (
+        nbformat.reads(_students.handed_in(by_accident[what], released).decode(), as_version=4)
+        for what in ("prints", "tests deleted")
+    )
+    assert [cell.id for cell in whole.cells] == [cell.id for cell in released.cells]
+    assert "still running" in next(c for c in whole.cells if c.id == "ps2-evaluations").source
+    assert len(whole.cells) - len(torn.cells) == len(PS2.points) - 1
+    assert _students.handed_in(by_accident["empty"], released) == b""
+
+
+@pytest.fixture
+def gradebook(monkeypatch):
+    """Four students, and marks as a gradebook has them that graded them rightly; to be spoiled."""
+    students = _students.make(4, PS2)
+    marks = {}
+    for s in students:
+        grades = {
+            test: SimpleNamespace(score=points or 0, waiting=points is None)
+            for test, points in s.marks.items()
+        }
+        lines = [_students.ACCIDENTS[s.accident]] if s.accident else []
+        state = "waiting" if s.marks else "failed"
+        marks[s.id] = SimpleNamespace(student=s, state=state, grades=grades, lines=lines)
+    monkeypatch.setattr(classroom.export, "marks", lambda *given: list(marks.values()))
+    return students, marks
+
+
+def test_a_class_that_is_graded_as_expected_is_counted(gradebook):
+    numbers = classroom.compare(None, gradebook[0], "grade")
+    assert list(numbers.values()) == [4, 3, 1, 3 * len(PS2.points)]
+
+
+def test_a_mark_that_is_wrong_or_lost_stops_the_benchmark(gradebook):
+    students, marks = gradebook
+    good = next(s.id for s in students if s.marks and not s.accident)
+    empty, stuck = (next(s.id for s in students if s.accident == a) for a in ("empty", "import"))
+
+    def refused(words):
+        with pytest.raises(RuntimeError, match=words):
+            classroom.compare(None, students, "grade")
+
+    grade = marks[good].grades["ps2-fall-test"]
+    grade.score += 1
+    refused(f"{good} got")
+    grade.score -= 1
+    grade.waiting = True
+    refused(f"{good} got")
+    grade.waiting = False
+    marks[good].lines.append("flagged: something")
+    refused(f"{good}: of nothing is said: flagged")
+    marks[good].lines.clear()
+    marks[stuck].lines.clear()
+    refused(f"{stuck}: of import is said")
+    marks[empty].state = "waiting"
+    refused(f"{empty} is waiting")
+    del marks[good]
+    refused(f"(?s)3 students, not 4.*{good} was lost")
+
+
+def test_memory_of_a_process_and_its_children_is_seen():
+    """200 MB in a child of the process that is looked at, 30 MB in the process itself."""
+    if why := classroom.missing():
+        pytest.skip(why)
+    child = [sys.executable, "-c", "held = bytearray(b'x') * 200_000_000; input()"]
+    code = "import subprocess; held = bytearray(b'x') * 30_000_000; "
+    code += f"subprocess.run({child!r})"
+    process = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
+    until = time.monotonic() + 60
+    with classroom.Memory(process.pid, every=0.05) as memory:
+        while memory.each < 200e6 and time.monotonic() < until:
+            time.sleep(0.05)
+        process.communicate()
+    assert 200e6 < memory.each < 260e6 and 30e6 < memory.own < 90e6
+    assert memory.all == pytest.approx(memory.own + memory.each, rel=0.05) and memory.looks > 0
