@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-import torch
 
 from course_lib import theory
 
@@ -14,12 +13,15 @@ RULES = {
 }
 CUT = 2  # where the truncated Gaussian ends, in standard deviations before the cut
 # Variance that is left of a Gaussian of variance 1 beyond whose +-CUT everything is drawn again.
-LEFT = 1 - CUT * math.sqrt(2 / math.pi) * math.exp(-(CUT**2) / 2) / math.erf(CUT / math.sqrt(2))
+_EDGE = CUT * math.sqrt(2 / math.pi) * math.exp(-(CUT**2) / 2) / math.erf(CUT / math.sqrt(2))
+LEFT = 1 - _EDGE  # integrating x^2 by parts, and x^4 for the next one
+# Fourth moment over squared variance, of U[-a, a] and of the Gaussian that was cut.
+KURTOSIS = {"uniform": 1.8, "truncated": (3 * LEFT - CUT**2 * _EDGE) / LEFT**2}
 
 
 # ---- examples
-def weights(sizes, seed):
-    """Return variances v_0 .. v_d for layers of these sizes; no n v is 1, and no two are alike."""
+def variances(sizes, seed):
+    """Return v_0 .. v_d, numbers, for layers of these sizes; no n v is 1, and no two are alike."""
     factors = np.random.default_rng(seed).uniform(0.4, 2.2, len(sizes) - 1)
     return [float(factor) / n for factor, n in zip(factors, sizes, strict=False)]
 
@@ -35,14 +37,14 @@ def backward_variances(sizes, variances, top):
     return theory.gradient_variances(sizes, variances, top)
 
 
-def fall(sizes):
+def down(sizes):
     """Part 1: Var[delta^0] over Var[delta^d] with the standard weights of Eq. (1)."""
     return float(theory.gradient_variances(sizes, theory.variances("standard", sizes))[0])
 
 
-def misfalls(sizes):
+def hints_down(sizes):
     """Part 1: numbers that are likely, and what leads to each; for its visible test."""
-    d, right = len(sizes) - 2, fall(sizes)
+    d, right = len(sizes) - 2, down(sizes)
     v = theory.variances("standard", sizes)
     return [
         (1 / right, "That is the other way round: delta^0 stands above the line."),
@@ -50,6 +52,11 @@ def misfalls(sizes):
         (3.0**-d, "Is fan-out times variance 1/3 in every matrix, or is that fan-in?"),
         (3.0 ** -(d + 1), "Is fan-out times variance 1/3 in every matrix, or is that fan-in?"),
         (right * sizes[1] * v[0], "That is one matrix too many: does W^0 lead to delta^0?"),
+        (
+            right * sizes[1] / sizes[0],
+            "Has W^0 a part in it? Write down what is left.",
+        ),
+        (right * 3 ** (d - 1), "Every matrix brings a third of its own."),
         (right * 3**d, "Which variance has a number between -a and a?"),
         (right * 12**d / 3**d, "Which variance has a number between -a and a?"),
     ]
@@ -60,20 +67,20 @@ def weight_variance(rule, fan_in, fan_out):
     return RULES[rule](fan_in, fan_out)
 
 
-def rise(sizes):
+def up(sizes):
     """Part 2: Var[z^d] over E[x^2] in a linear network with the weights of Eq. (12)."""
     return float(theory.activation_variances(sizes, theory.variances("normalized", sizes))[-1])
 
 
-def misrises(sizes):
+def hints_up(sizes):
     """Part 2: numbers that are likely, and what leads to each; for its visible test."""
     v, n = theory.variances("normalized", sizes), np.array(sizes)
     return [
         (np.prod(n[:-1] * v), "That goes on to the logits: which matrix leads to z^d?"),
         (np.prod(n[1:-1] * v[:-1]), "On the way up, which of a matrix's two sizes counts?"),
         (np.prod(n[2:] * v[1:]), "That is the way down."),
-        (1 / rise(sizes), "That is the other way round."),
-        (math.sqrt(rise(sizes)), "The variance is asked for, not the standard deviation."),
+        (1 / up(sizes), "That is the other way round."),
+        (math.sqrt(up(sizes)), "The variance is asked for, not the standard deviation."),
         (1, "It would be 1 if all sizes were equal."),
     ]
 
@@ -89,43 +96,53 @@ def relu_bound(fan_in, fan_out):
     return float(theory.uniform_bound(2 * theory.compromise_variance(fan_in, fan_out)))
 
 
+def hints_bound(fan_in, fan_out):
+    """Part 5: bounds that are likely, and what leads to each; for its visible test."""
+    right = relu_bound(fan_in, fan_out)
+    return [
+        (right**2 / 3, "That is the variance; the bound is asked for."),
+        (math.sqrt(right**2 / 3), "That is the root of the variance. Which variance has U[-a, a]?"),
+        (right / math.sqrt(2), "That is Eq. (16) itself, for units that are not rectified."),
+        (math.sqrt(6 / fan_in), "That keeps the signal alone: where is the compromise?"),
+        (math.sqrt(6 / fan_out), "That keeps the gradient alone: where is the compromise?"),
+        (right / 2, "That is Eq. (16) with half the variance: is less wanted, or more?"),
+    ]
+
+
 # ---- what is wrong with draws: an empty text, or a sentence
-def _matrix(weight, fan_in, fan_out):
-    """Return the draws as an array (fan_in, fan_out), and what is wrong with their form."""
+def _matrix(found, rows, columns, what="the weight"):
+    """Return draws as an array (rows, columns), and what is wrong with their form."""
     try:
-        w = np.asarray(weight, dtype=float)
+        w = np.asarray(found, dtype=float)
     except (TypeError, ValueError, RuntimeError):
-        return None, "the draws should be one tensor of numbers."
-    if w.shape != (fan_in, fan_out):
-        more = " That is the transpose." if w.shape == (fan_out, fan_in) else ""
-        return (
-            None,
-            f"the weight has shape {w.shape}, where {(fan_in, fan_out)} is asked for.{more}",
-        )
-    return (w, "") if np.isfinite(w).all() else (None, "the weight is not finite.")
+        return None, f"{what} should be one tensor of numbers."
+    if w.shape != (rows, columns):
+        more = " That is the transpose." if w.shape == (columns, rows) else ""
+        return None, f"{what} has shape {w.shape}, where {(rows, columns)} is asked for.{more}"
+    return (w, "") if np.isfinite(w).all() else (None, f"{what} is not finite.")
 
 
-def spread_off(weight, fan_in, fan_out, variance, hints=()):
+def spread_off(weight, fan_in, fan_out, variance, law):
     """Say what is wrong with the mean and the variance of draws, within 5 standard errors.
 
-    `hints` holds pairs: found over wanted variance, and what leads to it.
+    `law` is "uniform" or "truncated"; the error of the variance is that of the law.
     """
     w, off = _matrix(weight, fan_in, fan_out)
     if off:
         return off
-    root = math.sqrt(w.size)
-    if abs(w.mean()) > 5 * max(w.std(), 1e-300) / root:
+    if abs(w.mean()) > 5 * math.sqrt(variance / w.size):
         return f"the draws have the mean {w.mean():.3g}, where 0 is asked for."
-    found = w.var()
-    # Of a variance: from the fourth moment of the draws themselves.
-    error = math.sqrt(((w**2 - found) ** 2).mean()) / root
-    if abs(found - variance) <= 5 * error + 1e-9 * variance and error > 0:
+    found, error = w.var(), variance * math.sqrt((KURTOSIS[law] - 1) / w.size)
+    if abs(found - variance) <= 5 * error:
         return ""
-    why = next((f" {why}" for ratio, why in hints if abs(found / variance / ratio - 1) < 0.04), "")
-    return f"the draws have the variance {found:.3g} ± {error:.1g}; {variance:.3g} is wanted.{why}"
+    why = (f" {why}" for ratio, why in HINTS[law] if abs(found / variance / ratio - 1) < 0.04)
+    return (
+        f"the draws have the variance {found:.3g}; {variance:.3g} ± {error:.1g} is expected."
+        f"{next(why, '')}"
+    )
 
 
-UNIFORM_HINTS = (
+UNIFORM_HINTS = (  # found over wanted variance, and what leads to it
     (1 / 3, "Is the bound the root of the variance? Which variance has U[-a, a]?"),
     (4, "A number between -a and a: is the whole length 2a, or 4a?"),
     (1 / 4, "A number between -a and a: is the whole length 2a, or a?"),
@@ -135,10 +152,17 @@ TRUNCATED_HINTS = (
     (LEFT, "The cut takes the largest draws away, and their variance with them."),
     (0.9196, "Draws beyond the cut are to be drawn again, not moved to it."),
     (0.9196 / LEFT, "Draws beyond the cut are to be drawn again, not moved to it."),
-    (1 / LEFT, "That is the Gaussian before the cut: has anything been cut?"),
+    (
+        1 / LEFT,
+        "That is the Gaussian before the cut. Has anything been cut? Or have the draws been "
+        "multiplied by what their variance needs?",
+    ),
     (1 / LEFT**2, "The cut has been made up for twice, or nothing has been cut."),
     (LEFT**2, "The cut has been counted the wrong way: is the Gaussian wider before it?"),
 )
+
+
+HINTS = {"uniform": UNIFORM_HINTS, "truncated": TRUNCATED_HINTS}
 
 
 def uniform_off(weight, fan_in, fan_out, variance):
@@ -152,6 +176,15 @@ def uniform_off(weight, fan_in, fan_out, variance):
     inner = (np.abs(w) < a / 2).mean()  # one half of them, with a standard error
     if abs(inner - 0.5) > 5 * 0.5 / math.sqrt(w.size) or w.min() > -0.98 * a or w.max() < 0.98 * a:
         return f"not uniform: {100 * inner:.1f} % of the draws lie in the inner half of [-a, a]."
+    return _dependent(w, variance)
+
+
+def _dependent(w, variance):
+    """Say whether neighbouring entries of draws know of each other: within 5 standard errors."""
+    for what, one, two in (("rows", w[1:], w[:-1]), ("columns", w[:, 1:], w[:, :-1])):
+        r = (one * two).mean() / variance
+        if abs(r) > 5 / math.sqrt(one.size):
+            return f"entries in neighbouring {what} have the correlation {r:.2g}: independent?"
     return ""
 
 
@@ -161,8 +194,11 @@ def truncated_off(weight, fan_in, fan_out, variance):
     if off:
         return off
     size = np.abs(w) / math.sqrt(variance / LEFT)  # in standard deviations before the cut
-    if size.max() > CUT * (1 + 1e-3):
-        return f"a draw lies {size.max():.3g} standard deviations from 0: the cut is at {CUT}."
+    if size.max() > CUT * 1.01:  # as near as the variance of so many draws is known
+        return (
+            f"a draw lies {size.max():.3f} standard deviations, before the cut, from 0: the cut is "
+            f"at {CUT}."
+        )
     if (size > size.max() * (1 - 1e-9)).mean() > 1e-3:
         return "many draws lie exactly at the cut: they are to be drawn again, not moved there."
     inside = math.erf(1 / math.sqrt(2)) / math.erf(CUT / math.sqrt(2))
@@ -173,7 +209,7 @@ def truncated_off(weight, fan_in, fan_out, variance):
             f"before the cut, and the largest at {size.max():.2f}; {100 * inside:.1f} % and "
             f"{CUT} are expected."
         )
-    return ""
+    return _dependent(w, variance)
 
 
 def seeds_off(first, again, other):
@@ -181,7 +217,10 @@ def seeds_off(first, again, other):
     first, again, other = (np.asarray(w, dtype=float) for w in (first, again, other))
     if not np.array_equal(first, again):
         return "the same seed gives other draws the second time."
-    return "another seed gives the same draws." if np.array_equal(first, other) else ""
+    if np.array_equal(first, other):
+        return "another seed gives the same draws."
+    same = np.array_equal(np.sort(first, axis=None), np.sort(other, axis=None))
+    return "another seed gives the same numbers in another order: no draws." if same else ""
 
 
 def sample_off(squares, sizes, expected, networks):
@@ -191,46 +230,64 @@ def sample_off(squares, sizes, expected, networks):
     networks, each with an input of its own, up to a factor of 1.5: other draws differ by less.
     """
     d = len(sizes) - 2
-    y, off = _matrix(squares, networks, d)
+    y, off = _matrix(squares, networks, d, "the result")
     if off:
-        return off.replace("the weight has", "the result has")
-    scatter = math.sqrt(np.prod([1 + 2 / n for n in sizes[:-1]]) - 1)
-    mean, found = y.mean(0), y.std(0, ddof=1) / y.mean(0)
-    error = mean * np.maximum(found, scatter / 2) / math.sqrt(networks)
-    for i in range(d):
-        if abs(mean[i] - expected[i + 1]) > 5 * error[i]:
-            return (
-                f"the mean square of z^{i + 1} is {mean[i]:.3g} ± {error[i]:.1g}; Eq. (5) has "
-                f"{expected[i + 1]:.3g}."
-            )
-    if not scatter / 1.5 < found[-1] < scatter * 1.5:
+        return off
+    # Of networks of n_0 .. n_i Gaussian numbers, in parts of the mean.
+    scatter = np.sqrt(np.cumprod([1 + 2 / n for n in sizes[:-1]]) - 1)[1:]
+    ratio = y.mean(0) / expected[1:]
+    wrong = np.abs(ratio - 1) > 5 * scatter / math.sqrt(networks)
+    if wrong.any():
+        i = int(wrong.argmax())
+        alike = wrong.all() and np.ptp(ratio) < 0.15 * ratio.mean()
+        more = " All layers are off by about the same factor: look at the inputs." if alike else ""
         return (
-            f"networks scatter by {100 * found[-1]:.0f} % of the mean at the top; "
-            f"{100 * scatter:.0f} % is expected of networks with weights and an input of their own."
+            f"the mean square of z^{i + 1} is {ratio[i]:.3g} times what Eq. (5) has; 1 ± "
+            f"{scatter[i] / math.sqrt(networks):.1g} is expected.{more}"
+        )
+    found = y[:, -1].std(ddof=1) / y[:, -1].mean()
+    if not scatter[-1] / 1.5 < found < scatter[-1] * 1.5:
+        return (
+            f"networks scatter by {100 * found:.0f} % of the mean at the top; "
+            f"{100 * scatter[-1]:.0f} % is expected."
         )
     return ""
 
 
-def deviation(samples, expected):
-    """Part 4: mean of samples (R,) less `expected`, in standard errors of the mean."""
-    samples = samples.double()
-    return float((samples.mean() - expected) / (samples.std() / math.sqrt(len(samples))))
+NARROW = [1, 1, 1, 2]  # sizes of a network of one unit a layer
+# Mean and variance of the logarithm of a squared standard Gaussian number, and the excess of that.
+_LOG = -np.euler_gamma - math.log(2), math.pi**2 / 2, 4
 
 
-def some_samples(seed, count):
-    """Return numbers (count,) as networks give them, and what they might be compared with."""
-    generator = torch.Generator().manual_seed(seed)
-    samples = 0.4 * torch.rand(count, generator=generator, dtype=torch.float64).exp()
-    return samples, 0.7
+def own_off(squares, variances, mean_square, networks):
+    """Say whether networks of `NARROW` sizes have Gaussian weights and an input of their own.
 
+    With one unit a layer, z^1 is a weight times an input, and z^2 / z^1 a weight: the logarithms
+    of their squares have known means and variances, here within 5 standard errors.
+    """
+    y, off = _matrix(squares, networks, 2, "the result, of networks with one unit a layer,")
+    if off or (y < 0).any():
+        return off or "a mean square is negative."
+    if (y == 0).any():
+        return "with one unit a layer a mean square is 0: is it a variance about the mean?"
+    first = np.log(y[:, 0] / variances[0] / mean_square)
+    second = np.log(y[:, 1] / y[:, 0] / variances[1])
+    mean, variance, excess = _LOG
 
-def misdeviations(samples, expected):
-    """Part 4: deviations that are likely, and what leads to each; for its visible test."""
-    off, scatter, n = float(samples.mean() - expected), float(samples.std()), len(samples)
-    return [
-        (off, "That is not yet in standard errors."),
-        (off / scatter, "That is in standard deviations of one network, not of the mean."),
-        (off / (scatter / n), "How does the error of a mean fall with the number of networks?"),
-        (off / (scatter**2 / n), "That is in variances: a standard error is a root."),
-        (-off / (scatter / math.sqrt(n)), "Positive where the sample is too large."),
-    ]
+    def apart(found, count):  # of the variance, for a sum of `count` such logarithms
+        return (found.var() / variance / count - 1) / math.sqrt((2 + excess / count) / networks)
+
+    where = "in networks with one unit a layer, "
+    if second.var() < 1e-3:
+        return f"{where}z^2 / z^1 is the same number in all: has each its own W^1?"
+    if apart(first, 2) < -5:
+        return f"{where}z^1 scatters too little: has each its own W^0, and its own Gaussian input?"
+    if apart(first, 2) > 5:
+        return f"{where}z^1 scatters too much: are input and W^0 made of the same draws?"
+    if abs(np.corrcoef(first, second)[0, 1]) > 5 / math.sqrt(networks):
+        return f"{where}z^1 tells something of z^2 / z^1: are W^0 and W^1 made of the same draws?"
+    for what, found, count in (("z^1", first, 2), ("z^2 / z^1", second, 1)):
+        off = abs(found.mean() - count * mean) > 5 * math.sqrt(count * variance / networks)
+        if off or abs(apart(found, count)) > 5:
+            return f"{where}{what} is not what Gaussian weights and inputs give."
+    return ""
