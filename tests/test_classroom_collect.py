@@ -12,7 +12,7 @@ import nbformat
 import pytest
 
 from course_lib import __main__ as command
-from course_lib.classroom import collect, course, sources
+from course_lib.classroom import collect, course, look, roster, sources, unpack
 
 ROSTER = """id,first_name,last_name,email,moodle,canvas,also
 s1,Ann,Lee,ann@example.org,,101,
@@ -265,13 +265,13 @@ def test_what_fits_nobody_is_listed(made, tmp_path, capsys):
 def test_a_wrong_roster_is_refused(made, text, words):
     (made.folder / "roster.csv").write_text(text)
     with pytest.raises(ValueError, match=words):
-        collect.roster(made)
+        roster.read(made)
 
 
 def test_a_roster_from_a_spreadsheet(made):
     text = "\ufeffID;First_Name;Last_Name\r\ns1;Ann;Lee\r\n;;\r\ns2;Bo;Li\r\n"
     (made.folder / "roster.csv").write_text(text, encoding="utf-8")
-    assert [(s.id, s.name) for s in collect.roster(made)] == [("s1", "Ann Lee"), ("s2", "Bo Li")]
+    assert [(s.id, s.name) for s in roster.read(made)] == [("s1", "Ann Lee"), ("s2", "Bo Li")]
 
 
 # ---- files that are not to be trusted
@@ -302,7 +302,7 @@ def test_links_in_a_folder_are_refused(made, tmp_path):
 
 
 def test_sizes_are_limited(made, tmp_path, monkeypatch):
-    monkeypatch.setattr(collect, "FILE_LIMIT", 2**20)
+    monkeypatch.setattr(unpack, "FILE_LIMIT", 2**20)
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w", zipfile.ZIP_DEFLATED) as archive:
         for k in range(4):
@@ -312,13 +312,13 @@ def test_sizes_are_limited(made, tmp_path, monkeypatch):
         archive.writestr("s1/ps2.ipynb", bytes(2**20 + 1))
         archive.writestr("s2/ps2.ipynb", "good")
         archive.writestr("s3/ps2.zip", inner.getvalue())
-    monkeypatch.setattr(collect, "STUDENT_LIMIT", 3 * 2**20)
+    monkeypatch.setattr(unpack, "STUDENT_LIMIT", 3 * 2**20)
     found = take(made, path)
     assert ("s1/ps2.ipynb", "it is larger than 1 MB") in found.refused
     assert ("s3/ps2.zip", "it unpacks to more than 3 MB; kept as it is") in found.refused
     assert (made.folder / "submitted/s2/ps2/ps2.ipynb").read_text() == "good"
     assert (made.folder / "submitted/s3/ps2/ps2.zip").exists()
-    monkeypatch.setattr(collect, "TOTAL_LIMIT", 4)
+    monkeypatch.setattr(unpack, "TOTAL_LIMIT", 4)
     with pytest.raises(ValueError, match="unpacks to more than"):
         take(made, path)
 
@@ -374,6 +374,6 @@ def test_check_says_what_can_be_graded(made, tmp_path, notebook, capsys):
 def test_check_of_a_notebook_of_something_else(made, tmp_path):
     book = nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")]))
     take(made, zipped(tmp_path / "a.zip", {"s1/ps2.ipynb": book, "s2/essay.pdf": "x"}))
-    found = collect.check(made, "ps2")
+    found = look.check(made, "ps2")
     assert found.odd == {"s1": ["none of its cells is one of this assignment"]}
     assert found.unreadable == {"s2": "there is no notebook, but essay.pdf"}

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from course_lib import __main__ as command
-from course_lib.classroom import collect, course, export, report, sources
+from course_lib.classroom import collect, course, export, report, roster, sources
 
 ROSTER = """id,first_name,last_name,email,canvas
 s1,Ann,Lee,ann@example.org,101
@@ -37,7 +37,7 @@ def made(tmp_path_factory, source, written):
 
     made = course.init(tmp_path_factory.mktemp("class") / "autumn")
     (made.folder / "roster.csv").write_text(ROSTER)
-    collect._enter(made, collect.roster(made))
+    collect._enter(made, roster.read(made))
     zero = list(source.points)[:2]  # both tests of the first part
     with Gradebook(f"sqlite:///{made.gradebook}", made.name) as gradebook:
         gradebook.add_assignment("ps2")

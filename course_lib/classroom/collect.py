@@ -1,60 +1,26 @@
 """Submissions taken in: from a Moodle or Canvas zip or a folder, to ``submitted/STUDENT/psN``.
 
 Everything that came is kept under ``collected/psN``, every attempt of a student in a folder of its
-own; the last attempt is also what is graded. What fits no student is listed, never dropped. Files
-of others are not trusted: nothing is written outside, no link is followed, and sizes are limited.
+own; the last attempt is also what is graded. What fits no student is listed, never dropped.
 """
 
 import contextlib
-import csv
 import datetime
 import hashlib
 import io
 import json
-import os
-import pathlib
 import re
-import stat
-import unicodedata
-import warnings
-import zipfile
-import zlib
 from typing import NamedTuple
-
-import nbformat
 
 from course_lib import storage
 from course_lib.classroom import course as folders
-from course_lib.classroom import lock
+from course_lib.classroom import lock, roster, unpack
 
-# Bytes after unpacking: of one file, of one student's zip in a zip, of everything.
-FILE_LIMIT, STUDENT_LIMIT, TOTAL_LIMIT = 50 * 2**20, 200 * 2**20, 2**30
-COUNT_LIMIT = 20_000
 _TIME = "%Y-%m-%d %H:%M:%S UTC"
-# Put there by operating systems and editors, not by students.
-_JUNK = {"__macosx", "thumbs.db", "desktop.ini", "timestamp.txt"}
-_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]*")
 # "Ann Lee_1234567_assignsubmission_file_", a folder; in older Moodles the file's name follows.
 _MOODLE = re.compile(r"(?P<name>.+?)_(?P<number>\d+)_assignsubmission_[a-z]+(?:_(?P<rest>.*))?")
 # "leeann_LATE_12345_678_ps2-1.ipynb": the student, their number, the file's, how often it came.
 _CANVAS = re.compile(r"(?P<name>[^_]+)_(?P<late>LATE_)?(?P<number>\d+)_\d+_(?P<rest>.+)")
-
-
-class Student(NamedTuple):
-    """A line of the roster: `also` are other names, `moodle` and `canvas` numbers of that place."""
-
-    id: str
-    first_name: str
-    last_name: str
-    email: str = ""
-    moodle: str = ""
-    canvas: str = ""
-    also: tuple = ()
-
-    @property
-    def name(self):
-        """First and last name, or the id where the roster has none."""
-        return f"{self.first_name} {self.last_name}".strip() or self.id
 
 
 class Collected(NamedTuple):
@@ -80,12 +46,6 @@ class Collected(NamedTuple):
     refused: list
 
 
-class _File(NamedTuple):
-    path: tuple
-    data: bytes
-    time: datetime.datetime | None
-
-
 class _Claim(NamedTuple):
     """Whose a file says it is: names to try, the platform's number, what to return it under."""
 
@@ -94,201 +54,6 @@ class _Claim(NamedTuple):
     number: str = ""
     prefix: str = ""
     late: bool = False
-
-
-# ---- the roster
-
-
-def roster(course):
-    """Return every `Student` of a course, in the order of roster.csv.
-
-    Columns: id, and as far as there are such first_name, last_name, email, moodle, canvas, also
-    (other names, with semicolons between). Comma, semicolon or tab separate them.
-
-    Raises
-    ------
-    ValueError
-        If there is nobody in it, or a line has no id, a doubtful one, or one that came before.
-    """
-    path = course.folder / "roster.csv"
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise ValueError(f"there is no {path}: write a line for each student") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8: save it as “CSV UTF-8”") from None
-    head = text.partition("\n")[0]
-    between = max(",;\t", key=head.count)
-    rows = csv.DictReader(io.StringIO(text), delimiter=between, skipinitialspace=True)
-    columns = [name.strip().lower() for name in rows.fieldnames or []]
-    if "id" not in columns:
-        raise ValueError(f"{path} has no column id; it has: {', '.join(columns) or 'none'}")
-    rows.fieldnames = columns
-    students, wrong = [], []
-    for row in rows:
-        given = {k: (row.get(k) or "").strip() for k in Student._fields if k != "also"}
-        if not any(given.values()):
-            continue
-        also = (row.get("also") or "").split(";")
-        student = Student(**given, also=tuple(name.strip() for name in also if name.strip()))
-        if not _ID.fullmatch(student.id):
-            wrong.append(
-                f"line {rows.line_num}: the id {student.id!r} must be letters, digits and ._@-"
-            )
-        elif student.id.lower() in (other.id.lower() for other in students):
-            wrong.append(f"line {rows.line_num}: the id {student.id} came before")
-        students.append(student)
-    if wrong:
-        raise ValueError(f"{path}: " + "; ".join(wrong))
-    if not students:
-        raise ValueError(f"there is nobody in {path}: write a line for each student")
-    return students
-
-
-def _plain(name):
-    """Return a name in small letters, without accents, spaces and marks: for comparing."""
-    letters = unicodedata.normalize("NFKD", name).casefold()
-    return "".join(c for c in letters if c.isalnum())
-
-
-class _Matcher:
-    def __init__(self, students):
-        self.names, self.numbers = {}, {}
-        for student in students:
-            own = [student.id, student.email, *student.also]
-            first, last = student.first_name, student.last_name
-            own += [first + last, last + first] if first and last else []
-            for name in filter(None, map(_plain, own)):
-                self.names.setdefault(name, set()).add(student.id)
-            for platform in ("moodle", "canvas"):
-                if number := getattr(student, platform):
-                    self.numbers.setdefault((platform, number), set()).add(student.id)
-
-    def named(self, names):
-        for name in names:
-            if found := self.names.get(_plain(name)):
-                return found
-        return set()
-
-    def find(self, claim):
-        """Return the student's id and "", or None and why there is none."""
-        numbered = self.numbers.get((claim.platform, claim.number), set())
-        named = self.named(claim.names)
-        if numbered and named and not numbered & named:
-            return None, (
-                f"the number {claim.number} is that of {_list(numbered)}, the name {_list(named)}'s"
-            )
-        fits = numbered & named or numbered or named
-        if len(fits) == 1:
-            return next(iter(fits)), ""
-        if fits:
-            return None, f"fits several students: {_list(fits)}"
-        return None, f"nobody in the roster is called {claim.names[0]!r}"
-
-
-def _list(names):
-    return ", ".join(sorted(names))
-
-
-# ---- taking files out of zips and folders
-
-
-def _parts(name):
-    """Return the parts of a path in a zip; ValueError if it leads outside."""
-    name = name.replace("\\", "/")
-    parts = tuple(part for part in name.split("/") if part not in ("", "."))
-    if name.startswith("/") or re.match("[A-Za-z]:", name) or ".." in parts:
-        raise ValueError("its path leads outside of the zip")
-    if any(unicodedata.category(c) == "Cc" for c in name):
-        raise ValueError("its name holds control characters")
-    return parts
-
-
-def _is_junk(parts):
-    return any(part.lower() in _JUNK or part.startswith((".", "~$")) for part in parts)
-
-
-def _unzip(file, refused, limit, where="", count=COUNT_LIMIT):
-    """Yield the `_File`s of a zip; refused ones are listed. ValueError beyond the limit."""
-    try:
-        archive = zipfile.ZipFile(file)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise ValueError(f"it is no zip file that can be read: {error}") from None
-    with archive:
-        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-        if len(entries) > count:
-            raise ValueError(f"it holds more than {count} files")
-        left = limit
-        for entry in entries:
-            try:
-                parts = _parts(entry.filename)
-                if _is_junk(parts):
-                    continue
-                if stat.S_ISLNK(entry.external_attr >> 16):
-                    raise ValueError("it is a link")
-                data = _read(archive, entry)
-            except ValueError as error:
-                refused.append((where + entry.filename, str(error)))
-                continue
-            left -= len(data)
-            if left < 0:
-                raise ValueError(f"it unpacks to more than {limit // 2**20} MB")
-            yield _File(parts, data, _zip_time(entry))
-
-
-def _read(archive, entry):
-    try:
-        with archive.open(entry) as file:
-            data = file.read(FILE_LIMIT + 1)  # what the header says of the size may be a lie
-    except (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError) as error:
-        raise ValueError(f"it cannot be unpacked: {error}") from None
-    if len(data) > FILE_LIMIT:
-        raise ValueError(f"it is larger than {FILE_LIMIT // 2**20} MB")
-    return data
-
-
-def _zip_time(entry):
-    try:
-        return datetime.datetime(*entry.date_time) if entry.date_time[0] > 1980 else None
-    except ValueError:
-        return None
-
-
-def _walk(folder, refused):
-    """Yield the `_File`s of a folder; links are refused."""
-    left = TOTAL_LIMIT
-    for where, inside, files in os.walk(folder):
-        inside.sort()
-        for name in sorted([*files, *inside]):
-            path = pathlib.Path(where, name)
-            parts = path.relative_to(folder).parts
-            if _is_junk(parts):
-                continue
-            if path.is_symlink():
-                refused.append((path.relative_to(folder).as_posix(), "it is a link"))
-            elif path.is_file():
-                size = path.stat().st_size
-                if size > FILE_LIMIT:
-                    why = f"it is larger than {FILE_LIMIT // 2**20} MB"
-                    refused.append((path.relative_to(folder).as_posix(), why))
-                    continue
-                left -= size
-                if left < 0:
-                    raise ValueError(f"{folder} holds more than {TOTAL_LIMIT // 2**20} MB")
-                time = datetime.datetime.fromtimestamp(int(path.stat().st_mtime))
-                yield _File(parts, path.read_bytes(), time)
-
-
-def _files(where, refused):
-    where = pathlib.Path(where)
-    if where.is_dir():
-        return list(_walk(where, refused))
-    if not where.is_file():
-        raise ValueError(f"there is no zip file or folder {where}")
-    try:
-        return list(_unzip(where, refused, TOTAL_LIMIT))
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
 
 
 # ---- whose is it
@@ -389,13 +154,13 @@ def collect(course, assignment, where, due=None):
 
 def _collect(course, assignment, where, due):
     course.read(assignment)
-    students = roster(course)
-    matcher = _Matcher(students)
+    students = roster.read(course)
+    matcher = roster.Matcher(students)
     record = load_record(course, assignment)
     if due:
         record["due"] = due.isoformat(" ", "minutes")
     refused, unmatched, theirs = [], [], {}
-    files = _unwrapped(_files(where, refused), matcher, assignment)
+    files = _unwrapped(unpack.files(where, refused), matcher, assignment)
     for file in files:
         claim, path = _claim(file.path, assignment)
         student, why = matcher.find(claim)
@@ -428,7 +193,9 @@ def _opened(file, path, refused):
         return [file._replace(path=path)]
     where = "/".join(file.path)
     try:
-        return list(_unzip(io.BytesIO(file.data), refused, STUDENT_LIMIT, f"{where}: ", 1000))
+        return list(
+            unpack.unzip(io.BytesIO(file.data), refused, unpack.STUDENT_LIMIT, f"{where}: ", 1000)
+        )
     except ValueError as error:
         refused.append((where, f"{error}; kept as it is"))
         return [file._replace(path=path)]
@@ -499,7 +266,7 @@ def _adopt(course, assignment, student, record):
     folder = course.folder / "submitted" / student / assignment
     if not folder.is_dir():
         return
-    files = list(_walk(folder, []))
+    files = list(unpack.walk(folder, []))
     with contextlib.suppress(OSError, ValueError):  # what it says of the time, if it does
         text = (folder / "timestamp.txt").read_text().strip()
         time = datetime.datetime.strptime(text, _TIME).replace(tzinfo=datetime.UTC)
@@ -614,95 +381,4 @@ def describe(found, assignment, of):
     add("Nothing from", found.missing)
     add("Fits no student", [f"{path}: {why}" for path, why in found.unmatched])
     add("Refused", [f"{path}: {why}" for path, why in found.refused])
-    return "\n".join(lines)
-
-
-# ---- a look before grading
-
-
-class Checked(NamedTuple):
-    """What is in ``submitted``: ids that are ready; id to what is wrong, or odd; ids missing."""
-
-    ready: list
-    unreadable: dict
-    odd: dict
-    missing: list
-    strangers: list
-
-
-def check(course, assignment):
-    """Look at what is in ``submitted`` before it is graded; return `Checked`."""
-    source = course.read(assignment)
-    students = roster(course)
-    ready, unreadable, odd, missing = [], {}, {}, []
-    for student in students:
-        folder = course.folder / "submitted" / student.id / assignment
-        if not folder.is_dir():
-            missing.append(student.id)
-            continue
-        try:
-            notebook = read_notebook(folder / f"{assignment}.ipynb")
-        except ValueError as error:
-            unreadable[student.id] = str(error)
-            continue
-        ready.append(student.id)
-        if found := _oddities(source, notebook):
-            odd[student.id] = found
-    known = {student.id for student in students}
-    there = (course.folder / "submitted").glob(f"*/{assignment}")
-    strangers = sorted(path.parent.name for path in there if path.parent.name not in known)
-    return Checked(ready, unreadable, odd, missing, strangers)
-
-
-def read_notebook(path):
-    """Return a student's notebook; ValueError says in words why it is none."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        others = sorted(p.name for p in path.parent.iterdir() if p.name != "timestamp.txt")
-        raise ValueError(f"there is no notebook, but {_list(others) or 'nothing'}") from None
-    except UnicodeDecodeError:
-        raise ValueError("the file is not text, so it is no notebook") from None
-    if not text.strip():
-        raise ValueError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of cells that are there twice, which is said below
-            notebook = nbformat.reads(text, as_version=4)
-            nbformat.validate(notebook)
-        return notebook
-    except Exception as error:  # nbformat raises many kinds: of JSON, of schema, of missing keys
-        why = (str(error).strip() or type(error).__name__).splitlines()[0][:120]
-        raise ValueError(f"the file is no notebook: {why}") from None
-
-
-def _oddities(source, notebook):
-    """Return what is missing or double in a notebook, in words; grading mends what it can."""
-    roles = [cell.metadata.get("nbgrader", {}) for cell in notebook.cells]
-    ids = [role.get("grade_id", "") for role in roles if isinstance(role, dict)]
-    wanted = [cell.metadata.get("nbgrader", {}) for cell in source.notebook.cells]
-    tests = [w["grade_id"] for w in wanted if w.get("grade") and not w.get("solution")]
-    answers = [w["grade_id"] for w in wanted if w.get("solution")]
-    found = []
-    if not set(ids) & {*tests, *answers}:
-        return ["none of its cells is one of this assignment"]
-    if gone := [name for name in tests if name not in ids]:
-        found.append(f"test cells missing: {', '.join(gone)}")
-    if gone := [name for name in answers if name not in ids]:
-        found.append(f"answers missing: {', '.join(gone)}")
-    if double := sorted({name for name in ids if name and ids.count(name) > 1}):
-        found.append(f"cells twice: {', '.join(double)}")
-    return found
-
-
-def describe_check(found, assignment):
-    """Return a `Checked` in words."""
-    lines = [
-        f"{assignment}: {len(found.ready)} ready to grade, {len(found.unreadable)} cannot be read, "
-        f"{len(found.missing)} missing."
-    ]
-    lines += [f"  {name}: {why}" for name, why in found.unreadable.items()]
-    lines += [f"  {name}: {'; '.join(why)}" for name, why in found.odd.items()]
-    lines += [f"  {name}: nothing submitted" for name in found.missing]
-    lines += [f"  {name}: submitted, but not in the roster" for name in found.strangers]
     return "\n".join(lines)

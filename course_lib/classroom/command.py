@@ -141,12 +141,12 @@ def _collect(given):
 
 
 def _check(given):
-    from course_lib.classroom import collect, course
+    from course_lib.classroom import course, look
 
     chosen, wrong = course.load(given.course), False
     for name in given.names:
-        found = collect.check(chosen, name)
-        print(collect.describe_check(found, name))
+        found = look.check(chosen, name)
+        print(look.describe_check(found, name))
         wrong = wrong or bool(found.unreadable or found.strangers)
     return 1 if wrong else 0
 

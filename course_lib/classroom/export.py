@@ -7,7 +7,7 @@ import re
 from typing import NamedTuple
 
 from course_lib import storage
-from course_lib.classroom import collect
+from course_lib.classroom import collect, roster
 from course_lib.classroom import course as folders
 
 FORMS = ("plain", "moodle", "canvas")
@@ -29,7 +29,7 @@ class Mark(NamedTuple):
 
     Attributes
     ----------
-    student : collect.Student
+    student : roster.Student
     state : str
         "graded"; "waiting" for marks by hand; "failed", the machine cannot grade it; "not graded"
         as it is now; or "missing".
@@ -39,7 +39,7 @@ class Mark(NamedTuple):
     lines : list of str, what grading noted
     """
 
-    student: collect.Student
+    student: roster.Student
     state: str
     grades: dict
     penalty: float
@@ -67,7 +67,7 @@ def marks(course, assignment):
     """
     from nbgrader.api import Gradebook, MissingEntry
 
-    students = collect.roster(course)
+    students = roster.read(course)
     record = collect.load_record(course, assignment)
     order = list(course.read(assignment).points)
     if not course.gradebook.exists():
@@ -79,7 +79,7 @@ def marks(course, assignment):
             raise ValueError(f"{assignment} was not released: the gradebook lacks it") from None
         graded = {submission.student.id: _read(submission, order) for submission in found}
         others = [
-            collect.Student(s.id, s.first_name or "", s.last_name or "", s.email or "")
+            roster.Student(s.id, s.first_name or "", s.last_name or "", s.email or "")
             for s in (submission.student for submission in found)
             if s.id not in {student.id for student in students}
         ]

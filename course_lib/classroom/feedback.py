@@ -14,7 +14,7 @@ import zipfile
 from typing import NamedTuple
 
 from course_lib import storage
-from course_lib.classroom import collect, export, pages, report, shown, sources
+from course_lib.classroom import collect, export, look, pages, report, shown, sources
 from course_lib.classroom import course as folders
 
 _HIDDEN = re.compile(r"^[^\n]*BEGIN HIDDEN TESTS[^\n]*\n(.*?)^[^\n]*END HIDDEN TESTS", re.M | re.S)
@@ -69,7 +69,7 @@ def write(course, assignment, hidden_tests=False):
             continue
         path = course.folder / "autograded" / student / assignment / f"{assignment}.ipynb"
         try:
-            notebook = collect.read_notebook(path) if path.parent.is_dir() else None
+            notebook = look.read_notebook(path) if path.parent.is_dir() else None
         except ValueError:
             notebook = None
         own = _Page(source, course.secret, mark, comments.get(student, {}), hidden_tests)

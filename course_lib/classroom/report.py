@@ -6,7 +6,7 @@ import re
 import statistics
 from typing import NamedTuple
 
-from course_lib.classroom import collect, export, pages
+from course_lib.classroom import export, pages, roster
 
 
 class Part(NamedTuple):
@@ -99,7 +99,7 @@ def _part(title, names, graded):
 def _look(course, source, marks):
     """Return who needs a look, and why, in words: failures, flags, what waits, what is missing."""
     found = []
-    known = {student.id for student in collect.roster(course)}
+    known = {student.id for student in roster.read(course)}
     for mark in marks:
         name = mark.student.id
         why = [line if k else f"not graded: {line}" for k, line in enumerate(mark.lines)]
