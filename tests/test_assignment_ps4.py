@@ -1,5 +1,6 @@
 """Assignment 4, graded: the instrument, the diagnoses and the cure each get their own points."""
 
+import math
 import re
 import subprocess
 import sys
@@ -16,27 +17,20 @@ from course_lib.classroom import patients, sources
 from course_lib.classroom.references import ps4
 
 SOURCE = sources.read(sources.find("ps4"))
-CLASSES = ["", assignment.SECRET, "another class"]
-SOLUTIONS = {
-    cell.id: cell.source for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"
-}
+SOLUTIONS = assignment.solutions(SOURCE)
 DRAWN = sources.draw(SOURCE, assignment.SECRET)
 
 
-def marked(folder, monkeypatch, answers=None, secret=assignment.SECRET):
-    """Run a submission in a folder with the files of its class."""
-    sources.write_files(SOURCE, folder, secret)
-    monkeypatch.chdir(folder)
-    return assignment.marked(SOURCE, answers, secret)
-
-
 @pytest.fixture
-def graded(tmp_path, monkeypatch):
-    return lambda *given, **named: marked(tmp_path, monkeypatch, *given, **named)
+def files(tmp_path, monkeypatch):
+    """The working folder holds the files of a class: that of the tests, until called again."""
+    monkeypatch.chdir(tmp_path)
 
+    def write(secret=assignment.SECRET):
+        sources.write_files(SOURCE, tmp_path, secret)
 
-def failed(said):
-    return {name: found for name, found in said.items() if found}
+    write()
+    return write
 
 
 # ---- the patients
@@ -48,7 +42,7 @@ def test_published_patients_are_those_of_the_empty_secret():
     assert there == patients.PUBLISHED
 
 
-@pytest.mark.parametrize("secret", CLASSES)
+@pytest.mark.parametrize("secret", assignment.CLASSES)
 def test_files_tell_nothing_by_name_size_or_what_is_listed(secret, tmp_path):
     sources.write_files(SOURCE, tmp_path, secret)
     paths = sorted(tmp_path.iterdir())
@@ -174,19 +168,43 @@ def test_expected_share_is_what_gaussian_inputs_give(name):
 # ---- the assignment
 
 
-@pytest.mark.parametrize("secret", CLASSES)
-def test_solutions_earn_all_points_in_every_class(secret, graded):
-    said = graded(secret=secret)
-    assert failed(said) == {}
-    assert sum(SOURCE.points[name] for name in said) == 17, "the rest is the written answer"
+@pytest.mark.parametrize("secret", range(30))
+def test_the_textbook_case_that_is_shown_is_no_patient_at_any_draw(secret):
+    found = patients.diagnosis(sources.draw(SOURCE, f"class {secret}").secret)
+    shown = [cell.source for cell in SOURCE.notebook.cells if "patients.textbook(" in cell.source]
+    cases = [re.search(r'textbook\(setting, "(.*)", layer=(\d)\)', code) for code in shown]
+    cases = [(case[1], int(case[2])) for case in cases if case]
+    assert cases and not set(cases) & set(found.values())
 
 
-def test_blank_earns_nothing_and_says_so(graded):
-    said = graded(assignment.blank(SOURCE))
-    assert all(said.values())
-    assert said["ps4-monitor-test"] == "monitor is not written yet."
-    assert "there is no diagnosis yet" in said["ps4-patient-a-test"]
-    assert "there is no treated yet" in said["ps4-cure-test"]
+@pytest.mark.parametrize("secret", range(6))
+def test_who_is_to_be_treated_can_be_told_at_any_draw(secret):
+    """By a gradient in layer 1 that is far from the healthy network's: with room on either side."""
+    setting, drawn = sources.draw(SOURCE, f"class {secret}")
+    found = patients.diagnosis(drawn)
+    for name, net in patients._made(setting, drawn).items():
+        ratio = abs(math.log(ps4.reach(setting, dict(net.state_dict()))))
+        near = found[name][0] in ("healthy", "equal rows")
+        assert ratio < math.log(2) if near else ratio > math.log(3), (name, found[name])
+
+
+@pytest.mark.parametrize("secret", assignment.CLASSES)
+def test_solutions_earn_all_points_in_every_class(secret, files):
+    files(secret)
+    assignment.check_all_points(SOURCE, secret)
+
+
+def test_blank_earns_nothing_and_says_so(files):
+    words = {
+        "ps4-monitor-test": "monitor is not written yet.",
+        "ps4-patient-a-test": "there is no diagnosis yet: run the cell that defines it.",
+        "ps4-cure-test": "there is no treated yet: run the cell that defines it.",
+    }
+    assignment.check_blank(SOURCE, words)
+
+
+def test_tests_leave_a_students_names_alone():
+    assignment.check_names(SOURCE)
 
 
 OTHERWISE = {
@@ -250,25 +268,51 @@ def record(net, x, labels):
         net.zero_grad(set_to_none=True)
     return z, g
 """
+# No hooks, and arrays: what it returns and leaves behind is what counts.
+WITHOUT_HOOKS = """
+def record(net, x, labels):
+    z, linear, hidden = x, [], []
+    for module in net:
+        z = module(z)
+        (linear if isinstance(module, nn.Linear) else hidden).append(z)
+    cost = nn.functional.cross_entropy(z, labels, reduction="none").sum()
+    found = torch.autograd.grad(cost, linear[:-1])
+    return tuple(z.detach() for z in hidden), found
+"""
+# What happens to a copy of one's own does not count.
+OF_A_COPY = """
+import copy
+def record(net, x, labels):
+    net, pre, out = copy.deepcopy(net), [], []
+    for module in net:
+        def watch(module, given, output):
+            output.retain_grad()
+            (pre if isinstance(module, nn.Linear) else out).append(output)
+        module.register_forward_hook(watch)
+    nn.functional.cross_entropy(net(x), labels, reduction="sum").backward()
+    return [z.detach() for z in out], [s.grad for s in pre[:-1]]
+"""
 
 
 @pytest.mark.filterwarnings("ignore:Full backward hook")
-def test_any_correct_way_passes(graded):
+def test_any_correct_way_passes(files):
     found = patients.diagnosis(DRAWN.secret)
     by_hand = {"ps4-diagnosis": f"diagnosis = { {k: list(v) for k, v in found.items()} }"}
-    assert failed(graded(OTHERWISE | by_hand)) == {}
-    assert failed(graded({"ps4-record": BACKWARD_HOOK})) == {}
+    assignment.check_another_way(SOURCE, OTHERWISE | by_hand)
+    for answer in (BACKWARD_HOOK, WITHOUT_HOOKS, OF_A_COPY):
+        assignment.check_another_way(SOURCE, {"ps4-record": answer})
 
 
-HEALTHY = next(n for n, found in patients.diagnosis(DRAWN.secret).items() if found[0] == "healthy")
-PASSING = {  # what does not depend on the notebook's own functions
+IS = {found[0]: name for name, found in patients.diagnosis(DRAWN.secret).items()}
+ALONE = {  # what does not depend on the notebook's own functions
     "ps4-diagnosis": "diagnosis = " + repr(patients.diagnosis(DRAWN.secret)),
     "ps4-cure": SOLUTIONS["ps4-cure"].replace("table(cured)\n", ""),
     "ps4-gain": SOLUTIONS["ps4-gain"].replace("= [record(", "= [ps4.record("),
 }
 
 
-WARD = [name for name in SOLUTIONS if re.search("patient|diagnosis|cure|gain|cell-3", name)]
+CODE = [cell.id for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"]
+WARD = [name for name in CODE if re.search("patient|diagnosis|cure|gain|table|textbook", name)]
 
 
 def only(cell):
@@ -278,10 +322,9 @@ def only(cell):
     """
     if cell not in WARD:
         return dict.fromkeys(WARD, "")
-    return PASSING | {name: "" for name in SOURCE.points if name in SOLUTIONS and name not in WARD}
+    return ALONE | {name: "" for name in SOURCE.points if name in CODE and name not in WARD}
 
 
-# Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
 MISTAKES = {
     "a bound for z": (
         "ps4-share", "activation.slope(z) < 0.19 * activation.steepest", "z.abs() > 0.9",
@@ -290,13 +333,34 @@ MISTAKES = {
     "the steepest slope forgotten": (
         "ps4-share", " * activation.steepest", "", {"ps4-steepest-test": "the share (sigmoid)"},
     ),
+    "the steepest slope that is there": (
+        "ps4-share", "activation.steepest", "activation.slope(z).max()",
+        {"ps4-share-test": "without a unit at its steepest",
+         "ps4-steepest-test": "the share (sigmoid)"},
+    ),
     "per cent": (
         "ps4-share", "return flat", "return 100 * flat",
         {"ps4-share-test": "100 times", "ps4-steepest-test": "100 times"},
     ),
     "an estimate's standard deviation": (
         "ps4-describe", "correction=0", "correction=1",
-        {"ps4-moments-test": "the standard deviation is right but for a factor"},
+        {"ps4-moments-test": "an estimate for other numbers"},
+    ),
+    "each column's standard deviation": (
+        "ps4-describe", "values.std(correction=0)", "values.std(0, correction=0).mean()",
+        {"ps4-moments-test": "a mean over columns"},
+    ),
+    "the root mean square": (
+        "ps4-describe", "values.std(correction=0)", "values.square().mean().sqrt()",
+        {"ps4-moments-test": "Is the mean taken off"},
+    ),
+    "two percentiles whatever is asked": (
+        "ps4-describe", "torch.tensor(percentiles,", "torch.tensor((2, 98),",
+        {"ps4-percentiles-test": "shape"},
+    ),
+    "percentiles that stop": (
+        "ps4-describe", "dtype=values.dtype) / 100", "dtype=values.dtype)",
+        {"ps4-percentiles-test": "describe stopped with"},
     ),
     "percentiles as shares": (
         "ps4-describe", "torch.tensor(percentiles, dtype=values.dtype) / 100",
@@ -330,6 +394,25 @@ MISTAKES = {
         "        handle.remove()",
         {"ps4-tidy-test": "After an error half-way, hooks are left"},
     ),
+    "everybody's hooks taken out": (
+        "ps4-record", "            handle.remove()",
+        "            [module._forward_hooks.clear() for module in net]",
+        {"ps4-tidy-test": "a hook that was there before is gone"},
+    ),
+    "not detached": (
+        "ps4-record", "outputs.append(output.detach())", "outputs.append(output)",
+        {"ps4-tidy-test": "holds on to the whole computation"},
+    ),
+    "gradients with respect to z": (
+        "ps4-record", None,
+        BACKWARD_HOOK.replace("in net[:-1]", "in net[1:-1]").replace("if isins", "if not isins")
+        .replace("            else:\n", "            if not isinstance(module, nn.Linear):\n"),
+        {"ps4-gradients-test": "the gradient of layer"},
+    ),
+    "gradients from the top": (
+        "ps4-record", "for k in range(len(outputs))]", "for k in reversed(range(len(outputs)))]",
+        {"ps4-gradients-test": "shape"},
+    ),
     "gradients that stay": (
         "ps4-record", "torch.autograd.grad(cost, list(net.parameters()))", "cost.backward()",
         {"ps4-tidy-test": "have a .grad now"},
@@ -346,11 +429,30 @@ MISTAKES = {
         "ps4-expected", "expected = ", "expected = 0.5 * ",
         {"ps4-expected-test": "That is one side only"},
     ),
-    "another one treated": (
-        "ps4-cure", PASSING["ps4-cure"],
-        f"import copy\ntreated = {HEALTHY!r}\ncured = copy.deepcopy(ward[treated])\n"
+    "random numbers": (
+        "ps4-expected", "math.erfc(beyond / (setting[\"sigma\"] * math.sqrt(2)))",
+        "ps4.expected_share(setting) * (1 + 3e-4)", {"ps4-expected-test": ""},
+    ),
+    "the healthy one treated": (
+        "ps4-cure", None,
+        f"import copy\ntreated = {IS['healthy']!r}\ncured = copy.deepcopy(ward[treated])\n"
         "with torch.no_grad():\n    cured[0].bias[0] += 0.1",
-        {"ps4-cure-test": "this patient was not sick"},
+        {"ps4-cure-test": "is not one to treat", "ps4-gain-test": "is not one to treat"},
+    ),
+    "one treated whose gradient is not far": (
+        "ps4-cure", None,
+        f"import copy\ntreated = {IS['equal rows']!r}\ncured = copy.deepcopy(ward[treated])\n"
+        "with torch.no_grad():\n    cured[0].bias[0] += 0.1",
+        {"ps4-cure-test": "is not one to treat", "ps4-gain-test": "is not one to treat"},
+    ),
+    "the patient changed in place": (
+        "ps4-cure", "copy.deepcopy(ward[treated])", "ward[treated]",
+        {"ps4-gain-test": "Cure a copy"},
+    ),
+    "a layer of zeros": (
+        "ps4-cure", "sick.bias.zero_()", "sick.weight.zero_(), sick.bias.zero_()",
+        {"ps4-cure-test": "which is not what a healthy layer has",
+         "ps4-gain-test": "no gradient reaches layer 1"},
     ),
     "nothing done": (
         "ps4-cure", "    sick.bias.zero_()", "    pass",
@@ -372,23 +474,16 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_mistake_costs_its_own_points_only_and_is_explained(name, graded):
-    cell, good, bad, failing = MISTAKES[name]
-    solution = PASSING.get(cell, SOLUTIONS[cell])
-    assert good in solution
-    found = failed(graded(only(cell) | {cell: solution.replace(good, bad)}))
-    assert set(found) == set(failing), found
-    for test, words in failing.items():
-        assert words in found[test], found[test]
-        assert not re.search(r"Traceback|tensor\(", found[test])
+def test_mistake_costs_its_own_points_only_and_is_explained(name, files):
+    assignment.check_mistake(SOURCE, MISTAKES[name], only(MISTAKES[name][0]))
 
 
-def test_each_diagnosis_earns_its_own_point(graded):
+def test_each_diagnosis_earns_its_own_point(files):
     right = patients.diagnosis(DRAWN.secret)
     said = {
         "a": right["b"], "b": right["b"], "c": ("flu", 2), "d": "healthy", "e": ("healthy", 3),
     }  # fmt: skip
-    found = failed(graded(PASSING | {"ps4-diagnosis": f"diagnosis = {said}"}))
+    found = assignment.failed(SOURCE, ALONE | {"ps4-diagnosis": f"diagnosis = {said}"})
     words = {"a": "does not have", "c": "is none of", "d": "two things", "e": "the layer is 0",
              "f": "says nothing of patient 'f'"}  # fmt: skip
     for one, word in words.items():
@@ -396,19 +491,20 @@ def test_each_diagnosis_earns_its_own_point(graded):
     assert "ps4-patient-b-test" not in found
     sick = [n for n, (_, layer) in right.items() if layer]
     shifted = right | {n: (right[n][0], right[n][1] % 6 + 1) for n in sick}
-    cure = {"ps4-cure": PASSING["ps4-cure"].replace("diagnosis", "right")}
+    cure = {"ps4-cure": ALONE["ps4-cure"].replace("diagnosis", "right")}
     cure["ps4-cure"] = f"right = {right}\n" + cure["ps4-cure"]
-    found = failed(graded(PASSING | cure | {"ps4-diagnosis": f"diagnosis = {shifted}"}))
+    answers = ALONE | cure | {"ps4-diagnosis": f"diagnosis = {shifted}"}
+    found = assignment.failed(SOURCE, answers)
     assert found == {
         f"ps4-patient-{n}-test": f"patient {n}: the condition is right, not the layer."
         for n in sick
     }
 
 
-def test_every_part_can_be_earned_when_those_before_are_missing(graded):
+def test_every_part_can_be_earned_when_those_before_are_missing(files):
     nothing = {"ps4-share": "", "ps4-describe": "", "ps4-record": "", "ps4-expected": ""}
-    said = graded(PASSING | nothing)
-    assert {name.removesuffix("-test") for name in failed(said)} == {
+    found = assignment.failed(SOURCE, ALONE | nothing)
+    assert {name.removesuffix("-test") for name in found} == {
         "ps4-share", "ps4-steepest", "ps4-moments", "ps4-percentiles", "ps4-outputs",
         "ps4-gradients", "ps4-tidy", "ps4-expected",
     }  # fmt: skip
@@ -423,7 +519,7 @@ CURES = {
 }
 
 
-@pytest.mark.parametrize("secret", CLASSES)
+@pytest.mark.parametrize("secret", assignment.CLASSES)
 @pytest.mark.parametrize("condition", CURES)
 def test_every_patient_can_be_cured_and_is_not_taken_for_cured_before(condition, secret):
     setting, drawn = sources.draw(SOURCE, secret)
@@ -440,21 +536,21 @@ def test_every_patient_can_be_cured_and_is_not_taken_for_cured_before(condition,
     assert ps4.complaint(setting, before, dict(net.state_dict())) == ""
 
 
-def test_published_answers_earn_nothing_in_a_class(graded):
+def test_published_answers_earn_nothing_in_a_class(files):
     """A diagnosis may be the same by chance: in this class one of six at most is."""
     published = sources.draw(SOURCE)
     answers = {
         "ps4-expected": f"expected = {ps4.expected_share(published.setting)}",
         "ps4-diagnosis": f"diagnosis = {patients.diagnosis(published.secret)}",
     }
-    found = failed(graded(PASSING | answers, secret=assignment.SECRET))
+    found = assignment.failed(SOURCE, ALONE | answers)
     assert "ps4-expected-test" in found
     right, same = patients.diagnosis(DRAWN.secret), patients.diagnosis(published.secret)
     wrong = {f"ps4-patient-{n}-test" for n in right if right[n] != same[n]}
     assert wrong <= set(found) and len(wrong) >= 5
 
 
-def test_a_careless_kernel_costs_nothing(graded):
+def test_a_careless_kernel_costs_nothing(files):
     careless = """
 net = x = checks = ward = activations = 7
 setting["hidden"] = [3]
@@ -463,10 +559,11 @@ answers.saturated_share = lambda *given: 0
 """
     original = ps4.saturated_share
     try:
-        said = graded(PASSING | {"ps4-share": SOLUTIONS["ps4-share"] + careless})
+        mine = ALONE | {"ps4-share": SOLUTIONS["ps4-share"] + careless}
+        found = assignment.failed(SOURCE, mine)
     finally:
         ps4.saturated_share = original
-    assert set(failed(said)) <= {"ps4-cure-test", "ps4-gain-test"}
+    assert set(found) <= {"ps4-cure-test", "ps4-gain-test"}
 
 
 @pytest.mark.parametrize(
@@ -479,13 +576,11 @@ answers.saturated_share = lambda *given: 0
     ],
 )
 def test_what_the_library_did_is_flagged(cell, code, word):
-    (line,) = sources.flagged(SOURCE, assignment.submission(SOURCE, {cell: code}))
-    assert line == f"{cell} uses {word}"
+    assignment.check_flagged(SOURCE, cell, code, word)
 
 
 def test_own_work_is_not_flagged():
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE)) == []
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE, OTHERWISE)) == []
+    assignment.check_own_work(SOURCE, OTHERWISE)
     allowed = {"ps4-diagnosis": "from course_lib import instruments\nreport(ward['a'], batch)"}
     assert sources.flagged(SOURCE, assignment.submission(SOURCE, allowed)) == []
 

@@ -1,7 +1,6 @@
 """Assignment 5, graded: each answer gets its points, and a mistake costs only where it is made."""
 
 import math
-import re
 
 import assignment
 import numpy as np
@@ -13,11 +12,9 @@ from course_lib.classroom import sources
 from course_lib.classroom.references import ps5
 
 SOURCE = sources.read(sources.find("ps5"))
-SOLUTIONS = {
-    cell.id: cell.source for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"
-}
+SOLUTIONS = assignment.solutions(SOURCE)
 # Everything once more in another way, as it may come from a student.
-NUMPY = {
+OTHERWISE = {
     "ps5-layer": """
 import numpy as np
 def layer_matrix(weight, bias, z, activation):
@@ -52,10 +49,10 @@ def averages(matrix):
     s = np.linalg.svd(matrix.numpy(), compute_uv=False)
     return [s.mean(), np.sqrt((s**2).mean()), np.exp(np.log(s).mean())]
 """,
-    "ps5-predicted": 'predicted = torch.tensor(0.8488263631567751 * setting["strength"] ** 0.5)',
+    "ps5-predicted": 'predicted = torch.tensor(0.84883 * setting["strength"] ** 0.5)',
     "ps5-deviation": """
 s = np.linalg.svd(ps5.square(setting).numpy())[1]
-deviation = (s.mean() - predicted.item()) / predicted.item() * 100
+deviation = round((s.mean() - predicted.item()) / predicted.item() * 100, 2)
 """,
     "ps5-linear-gain": """
 net = ps5.example(setting)
@@ -94,10 +91,10 @@ def share_below(matrix, part):
 from course_lib import activations
 def share(weights):
     tanh, zero = activations.get("tanh"), [0] * len(weights)
-    z = ps5.forward(weights, zero, deep.x, tanh)
+    z = ps5.forward(weights, zero, deep.random.z[0], tanh)
     return share_below(chain_matrix(weights, zero, z, tanh, 0, len(weights) - 1), setting["part"])
 deep = ps5.deep(setting)
-random_share, orthogonal_share = share(deep.random), share(deep.orthogonal)
+random_share, orthogonal_share = share(deep.random.weights), share(deep.orthogonal.weights)
 """,
 }
 
@@ -132,6 +129,35 @@ def test_reference_is_the_librarys_jacobian():
     assert ps5.mean_at(values, ps5.tanh_gain(values)) == pytest.approx(values["target"])
 
 
+@pytest.mark.parametrize("secret", range(30))
+def test_every_draw_shows_what_is_asked(secret):
+    """Wide and tall matrices, more directions than singular values, averages that differ."""
+    setting, drawn = sources.draw(SOURCE, f"class {secret}")
+    for sizes in (setting["sizes"], drawn["sizes"]):
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        assert any(n < m for n, m in pairs[:2]) and any(n > m for n, m in pairs[:2])
+        assert len(set(sizes)) == len(sizes)
+    first, *_, last = setting["sizes"]
+    assert first > 1.2 * last == 1.2 * min(setting["sizes"])
+    assert 150 <= setting["width"]
+
+
+@pytest.mark.parametrize("secret", range(4))
+def test_likely_mistakes_lead_elsewhere_at_any_draw(secret):
+    """At every draw the hints are no right answers, by more than a test's tolerance."""
+    values = sources.draw(SOURCE, f"class {secret}").setting
+    for right, hints, tolerance in (
+        (ps5.quarter_circle(values), ps5.mistaken_circle(values), 6e-5),
+        (ps5.deviation(values), ps5.mistaken_deviation(values), 0.05),
+        (ps5.linear_gain(values), ps5.mistaken_linear_gain(values), 1e-4),
+        (ps5.stretch(values), ps5.mistaken_stretch(values), 1e-4),
+        (ps5.tanh_gain(values), ps5.mistaken_tanh_gain(values), 1e-3),
+    ):
+        assert len(hints) >= 4
+        close = [why for wrong, why in hints if math.isclose(wrong, right, rel_tol=tolerance)]
+        assert set(close) <= {"Only the weights get the gain, not the biases."}
+
+
 @pytest.mark.parametrize("secret", range(12))
 def test_the_mean_rises_with_the_gain_in_every_class(secret):
     """So that there is one gain, and bisection finds it."""
@@ -151,25 +177,49 @@ def test_the_model_answers_share_is_that_of_the_published_setting():
     assert f"in ours {100 * random:.0f} % of the directions" in text and orthogonal < random / 3
 
 
-@pytest.mark.parametrize("secret", ["", assignment.SECRET, "another class"])
+@pytest.mark.parametrize("secret", assignment.CLASSES)
 def test_solutions_earn_all_points_in_every_class(secret):
-    said = assignment.marked(SOURCE, secret=secret)
-    assert {name: found for name, found in said.items() if found} == {}
-    assert sum(SOURCE.points[name] for name in said) == 16, "the rest is the written answer"
+    assignment.check_all_points(SOURCE, secret)
 
 
 def test_blank_earns_nothing_and_says_so():
-    said = assignment.marked(SOURCE, assignment.blank(SOURCE))
-    assert all(said.values())
-    assert said["ps5-chain-test"] == "chain_matrix is not written yet."
-    assert "there is no stretch yet" in said["ps5-stretch-test"]
+    words = {
+        "ps5-chain-test": "chain_matrix is not written yet.",
+        "ps5-stretch-test": "there is no stretch yet: run the cell that defines it.",
+    }
+    assignment.check_blank(SOURCE, words)
+
+
+def test_tests_leave_a_students_names_alone():
+    assignment.check_names(SOURCE)
 
 
 def test_any_correct_way_passes():
-    assert assignment.marked(SOURCE, NUMPY) == dict.fromkeys(assignment.marked(SOURCE), "")
+    assignment.check_another_way(SOURCE, OTHERWISE)
+    assignment.check_another_way(SOURCE, LISTS)
 
 
-# Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
+# Numbers by hand, steps of half the width to either side: right, too.
+LISTS = {
+    "ps5-layer": OTHERWISE["ps5-layer"].replace("torch.tensor(rows, dtype=torch.float64)", "rows"),
+    "ps5-differences": """
+def matrix_by_differences(function, z, h):
+    columns = []
+    for l in range(len(z)):
+        step = torch.zeros_like(z)
+        step[l] = h / 2
+        columns.append(((function(z + step) - function(z - step)) / h).tolist())
+    return [list(row) for row in zip(*columns)]
+""",
+    "ps5-chain": OTHERWISE["ps5-chain"].replace("return answer", "return answer.tolist()"),
+    "ps5-averages": """
+def averages(matrix):
+    s = torch.linalg.svdvals(matrix).tolist()
+    return [[sum(s) / len(s)], sum(v * v for v in s) ** 0.5 / len(s) ** 0.5,
+            math.exp(sum(map(math.log, s)) / len(s))]
+""",
+    "ps5-tanh-gain": "tanh_gain = torch.tensor([ps5.tanh_gain(setting)])",
+}
 MISTAKES = {
     "units below as rows": (
         "ps5-layer", "activation.slope(above)[:, None] * weight.T",
@@ -208,15 +258,33 @@ MISTAKES = {
         "ps5-differences", "/ (2 * h)", "/ h",
         {"ps5-difference-test": "2 times", "ps5-central-test": "2 times"},
     ),
+    "by the formula": (
+        "ps5-differences", "    columns = []",
+        "    return torch.autograd.functional.jacobian(function, z)\n    columns = []",
+        {"ps5-difference-test": "is h used", "ps5-central-test": "is h used"},
+    ),
+    "a width of its own": (
+        "ps5-differences", "    columns = []", "    h, columns = 1e-6, []",
+        {"ps5-difference-test": "is h used", "ps5-central-test": "is h used"},
+    ),
+    "all at once": (
+        "ps5-differences", "    columns = []",
+        "    return (function(z + h * torch.eye(len(z))) - function(z)) / h\n    columns = []",
+        {"ps5-difference-test": "one vector at a time", "ps5-central-test": "one vector at a time"},
+    ),
     "the other order": (
         "ps5-chain", "layer_matrix(weights[i], biases[i], z[i], activation) @ found",
         "found @ layer_matrix(weights[i], biases[i], z[i], activation)",
-        {"ps5-chain-test": "", "ps5-middle-test": ""},
+        {"ps5-chain-test": "sizes differ", "ps5-middle-test": "sizes differ"},
     ),
     "always the whole chain": (
         "ps5-chain", "found = layer_matrix(weights[first]",
         "first, last = 0, len(weights) - 1\n    found = layer_matrix(weights[first]",
         {"ps5-middle-test": "shape"},
+    ),
+    "always from the first": (
+        "ps5-chain", "biases[i], z[i], activation)", "biases[i], z[first], activation)",
+        {"ps5-chain-test": "entries", "ps5-middle-test": "entries"},
     ),
     "the last layer left out": (
         "ps5-chain", "range(first + 1, last + 1)", "range(first + 1, last)",
@@ -234,6 +302,23 @@ MISTAKES = {
         "ps5-averages", "values.log().mean().exp()", "values.prod() ** (1 / len(values))",
         {"ps5-other-averages-test": "150 small ones is 0"},
     ),
+    "rows counted": (
+        "ps5-averages", "values.square().mean().sqrt()",
+        "(values.square().sum() / len(matrix)).sqrt()", {"ps5-other-averages-test": "root mean sq"},
+    ),
+    "rows counted in the geometric mean": (
+        "ps5-averages", "values.log().mean()", "(values.log().sum() / len(matrix))",
+        {"ps5-other-averages-test": "geometric mean of W^1"},
+    ),
+    "zeros of the square": (
+        "ps5-averages", "torch.linalg.svdvals(matrix)",
+        "torch.linalg.eigvalsh(matrix @ matrix.T).clamp(min=1e-30).sqrt()",
+        {"ps5-mean-test": "the mean", "ps5-other-averages-test": ""},
+    ),
+    "something small under the logarithm": (
+        "ps5-averages", "values.log()", "(values + 1e-12).log()",
+        {"ps5-other-averages-test": "150 small ones"},
+    ),
     "only one number": (
         "ps5-averages", ", values.square().mean().sqrt(), values.log().mean().exp()", "",
         {"ps5-mean-test": "return 3", "ps5-other-averages-test": "return 3"},
@@ -241,6 +326,23 @@ MISTAKES = {
     "sigma for its square": (
         "ps5-predicted", 'math.sqrt(setting["strength"])', 'setting["strength"]',
         {"ps5-predicted-test": "sigma is a root"},
+    ),
+    "the rounded factor": (
+        "ps5-predicted", "8 * math.sqrt(setting[\"strength\"]) / (3 * math.pi)",
+        "0.849 * math.sqrt(setting[\"strength\"])", {"ps5-predicted-test": "0.849 is rounded"},
+    ),
+    "measured in the place of predicted": (
+        "ps5-predicted", None, "predicted = torch.linalg.svdvals(ps5.square(setting)).mean()",
+        {"ps5-predicted-test": "the measured mean"},
+    ),
+    "divided by the width": (
+        "ps5-predicted", "math.sqrt(setting[\"strength\"])",
+        "math.sqrt(setting[\"strength\"] / setting[\"width\"])",
+        {"ps5-predicted-test": "n Var[W] already"},
+    ),
+    "the other way round": (
+        "ps5-deviation", "deviation = 100", "deviation = -100",
+        {"ps5-deviation-test": "The other way round"},
     ),
     "not in per cent": (
         "ps5-deviation", "deviation = 100 * ", "deviation = ",
@@ -251,15 +353,43 @@ MISTAKES = {
         {"ps5-linear-gain-test": "Each of its 3 matrices"},
     ),
     "the mean taken for the stretch": (
-        "ps5-stretch", "(product.square().sum() / len(product)).sqrt().item()", "1.0",
+        "ps5-stretch", None, "stretch = 1.0",
         {"ps5-stretch-test": "what becomes of lengths"},
+    ),
+    "the root mean square taken for the stretch": (
+        "ps5-stretch", "len(stretch)", "min(stretch.shape)",
+        {"ps5-stretch-test": "components along directions that have none"},
+    ),
+    "the length of what leaves": (
+        "ps5-stretch", "len(stretch)", "stretch.shape[1]",
+        {"ps5-stretch-test": "components along directions that have none"},
+    ),
+    "the target of the root mean square": (
+        "ps5-tanh-gain", "svdvals(whole).mean()", "svdvals(whole).square().mean().sqrt()",
+        {"ps5-tanh-gain-test": "holds the root mean square"},
+    ),
+    "a mean of 1": (
+        "ps5-tanh-gain", 'setting["target"]', "1", {"ps5-tanh-gain-test": "where the mean is 1"},
+    ),
+    "the gain on biases, too": (
+        "ps5-tanh-gain", "net.biases, net.z[0]", "[gain * b for b in net.biases], net.z[0]",
+        {"ps5-tanh-gain-test": "not the biases"},
     ),
     "slopes that stay": (
         "ps5-tanh-gain", "ps5.forward(weights,", "ps5.forward(net.weights,",
         {"ps5-tanh-gain-test": "go forward again"},
     ),
     "part of the largest": (
-        "ps5-share", "values.square().mean().sqrt()", "values.max()", {"ps5-share-test": ""},
+        "ps5-share", "values.square().mean().sqrt()", "values.max()",
+        {"ps5-share-test": "part of the largest"},
+    ),
+    "part of the mean": (
+        "ps5-share", "values.square().mean().sqrt()", "values.mean()",
+        {"ps5-share-test": "Which average"},
+    ),
+    "rows counted in the share": (
+        "ps5-share", ".double().mean()", ".double().sum() / len(matrix)",
+        {"ps5-share-test": "singular values, not more"},
     ),
     "the other network": (
         "ps5-shares", "jacobian_of(deep.random)", "jacobian_of(deep.orthogonal)",
@@ -284,20 +414,12 @@ stretch = ((stretch / mean).square().sum() / len(stretch)).sqrt().item()
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake_costs_its_own_points_only_and_is_explained(name):
-    cell, good, bad, failing = MISTAKES[name]
-    solution = SOLUTIONS[cell]
-    assert good in solution
-    said = assignment.marked(SOURCE, ALONE | {cell: solution.replace(good, bad)})
-    failed = {test: found for test, found in said.items() if found}
-    assert set(failed) == set(failing)
-    for test, words in failing.items():
-        assert words in failed[test], failed[test]
-        assert not re.search(r"Traceback|tensor\(", failed[test])
+    assignment.check_mistake(SOURCE, MISTAKES[name], ALONE)
 
 
 def test_the_chain_can_be_earned_without_the_layer():
-    said = assignment.marked(SOURCE, {"ps5-layer": ""})
-    assert [name for name, found in said.items() if found] == ["ps5-layer-test", "ps5-slope-test"]
+    found = assignment.failed(SOURCE, {"ps5-layer": None})
+    assert list(found) == ["ps5-layer-test", "ps5-slope-test"]
 
 
 def test_stored_answers_of_the_visible_tests_earn_nothing():
@@ -326,10 +448,7 @@ def test_published_numbers_earn_nothing_in_a_class():
         "ps5-tanh-gain": f"tanh_gain = {ps5.tanh_gain(published)}",
         "ps5-shares": f"random_share, orthogonal_share = {shares}",
     }
-    said = assignment.marked(SOURCE, answers)
-    assert all(said[f"{name}-test"] for name in answers)
-    said = assignment.marked(SOURCE, answers, secret="")
-    assert not any(said[f"{name}-test"] for name in answers)
+    assignment.check_published(SOURCE, answers)
 
 
 @pytest.mark.parametrize(
@@ -342,10 +461,8 @@ def test_published_numbers_earn_nothing_in_a_class():
     ],
 )
 def test_what_the_library_did_is_flagged(cell, code, word):
-    (line,) = sources.flagged(SOURCE, assignment.submission(SOURCE, {cell: code}))
-    assert line == f"{cell} uses {word}"
+    assignment.check_flagged(SOURCE, cell, code, word)
 
 
 def test_own_work_is_not_flagged():
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE)) == []
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE, NUMPY)) == []
+    assignment.check_own_work(SOURCE, OTHERWISE)

@@ -5,11 +5,14 @@ import copy
 import math
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 from course_lib import activations, checks, fresh, instruments, models, report
 from course_lib.classroom import patients
 
+DEPTH = 6  # hidden layers of a patient
+FAR = 2.5  # from the healthy network's, by this factor, is the gradient of one to be treated
 # What `monitor` returns, in its order.
 COLUMNS = ("mean", "std", "2nd percentile", "98th percentile", "saturated share", "gradient's std")
 
@@ -51,11 +54,38 @@ def saturated_share(z, activation):
     return activation.saturated(z).double().mean().item()
 
 
+def flat(name):
+    """Part 1: activations (13,) of a layer of which no unit is where its slope is steepest."""
+    s = torch.linspace(1, 6, 13, dtype=torch.float64)
+    return activations.get(name).function(-s)
+
+
 def describe(values, percentiles):
     """Part 2: mean, standard deviation and percentiles, by the library."""
     names = ("mean", "std", "percentiles")
     found = instruments.statistics([values.reshape(1, -1)], names, percentiles)
     return found["mean"].item(), found["std"].item(), found["percentiles"][0, 0]
+
+
+def check_deviation(namespace, values):
+    """Part 2: raise `NotYet`, in words, if a notebook's `describe` has another deviation."""
+    found = checks.call("describe", namespace, (values, (0, 1)))[1]
+    right, likely = fresh.call(deviations, values)
+    checks.number("the standard deviation", {"the standard deviation": found}, right, 1e-6, likely)
+
+
+def deviations(values):
+    """Part 2: the standard deviation, and what is likely to come out instead, with the reason."""
+    right, n = describe(values, (0,))[1], values.numel()
+    return right, [
+        (
+            right * math.sqrt(n / max(n - 1, 1)),
+            f"That divides by {n - 1}, an estimate for other numbers; here all {n} are counted.",
+        ),
+        (right**2, "That is the variance."),
+        (values.square().mean().sqrt().item(), "Is the mean taken off before squaring?"),
+        (values.std(0, correction=0).mean().item(), "That is a mean over columns, not of all."),
+    ]
 
 
 def record(net, x, labels):
@@ -121,8 +151,7 @@ def likely_shares(values):
 
 def answer_about(name, namespace):
     """Part 5: return what a notebook says of a patient; `NotYet`, in words, if it has no form."""
-    checks.require("diagnosis" in namespace, "there is no diagnosis yet: run the cell above.")
-    said = namespace["diagnosis"]
+    (said,) = _needed(namespace, "diagnosis")
     checks.require(isinstance(said, dict), "diagnosis should be a dict.")
     checks.require(name in said, f"diagnosis says nothing of patient {name!r}.")
     pair = said[name]
@@ -140,15 +169,27 @@ def answer_about(name, namespace):
     except (TypeError, ValueError):
         number = -1
     checks.require(
-        number == layer and number >= 0,
-        f"of patient {name}: a layer is a whole number from 0 on, not {layer!r}.",
+        number == layer and 0 <= number <= DEPTH,
+        f"of patient {name}: a layer is a whole number from 1 to {DEPTH}, or 0, not {layer!r}.",
     )
     checks.require(
         (number == 0) == (condition in patients.NO_LAYER),
         f"of patient {name}: {condition!r} with layer {number}; the layer is 0 if the condition "
         f"is {' or '.join(patients.NO_LAYER)}, and only then.",
     )
+    print(f"What is said of patient {name} has the right form.")
+    pairs = {n: two for n, two in said.items() if n != name and isinstance(two, (tuple, list))}
+    same = [n for n, two in pairs.items() if condition in two]
+    if same:
+        print(f"But patient {same[0]} is said to have {condition!r}, too: no two have the same.")
     return condition, number
+
+
+def _needed(namespace, *names):
+    for name in names:
+        there = name in namespace
+        checks.require(there, f"there is no {name} yet: run the cell that defines it.")
+    return [namespace[name] for name in names]
 
 
 def compare(name, namespace, secret):
@@ -161,19 +202,23 @@ def compare(name, namespace, secret):
 
 def state(name, namespace):
     """Return the parameters of a notebook's ``nn.Sequential``, by their names."""
-    checks.require(name in namespace, f"there is no {name} yet: run the cell above.")
-    net = namespace[name]
+    (net,) = _needed(namespace, name)
     checks.require(isinstance(net, torch.nn.Module), f"{name} should be a network.")
     return {key: value.detach().double() for key, value in net.state_dict().items()}
 
 
 def treatment(setting, namespace):
     """Part 6: return the parameters before and after; `NotYet`, in words, if there are none."""
-    checks.require("treated" in namespace, "there is no treated yet: run the cell above.")
-    name = namespace["treated"]
+    (name,) = _needed(namespace, "treated")
     ward = patients.ward(setting)
     checks.require(name in list(ward), f"treated should be one of {', '.join(ward)}.")
     before = {key: value.detach() for key, value in ward[name].state_dict().items()}
+    ratio = fresh.call(reach, setting, before)
+    checks.require(
+        max(ratio, 1 / max(ratio, 1e-300)) >= FAR,
+        f"patient {name} is not one to treat here: the gradient's standard deviation in layer 1 is "
+        f"{ratio:.2g} times that of a healthy network.",
+    )
     after = state("cured", namespace)
     same = {k: v.shape for k, v in before.items()} == {k: v.shape for k, v in after.items()}
     checks.require(same, f"cured has not the layers of patient {name}.")
@@ -189,8 +234,8 @@ def complaint(setting, before, after):
         return "cured holds numbers that are not finite."
     if len(moved) > 1 and not all(_scaled(before[k], after[k]) for k in before):
         return (
-            f"{len(moved)} layers were changed. Treat the sick layer alone or, if no single one is "
-            "to blame, multiply the weights of layers by numbers: the rest has to survive."
+            f"{len(moved)} layers were changed. Change the sick layer alone or, if no single one "
+            "is to blame, multiply the weights of layers by numbers; all other numbers stay."
         )
     share, std, size, apart = _measured(setting, after)
     _, usual, gradient, _ = _measured(setting, None)
@@ -199,7 +244,7 @@ def complaint(setting, before, after):
         (share, share > 0.3, "{:.0%} of the activations are saturated"),
         (std, _far(std, usual, 4), "the activations' standard deviation is {:.2g}"),
         (apart, apart < std / 10, "all units do nearly the same (they differ by {:.1g})"),
-        (size, _far(size, gradient, 5), "the gradient's standard deviation is {:.2g}"),
+        (size, _far(size, gradient, 4), "the gradient's standard deviation is {:.2g}"),
     ):
         if off.any():
             layer = int(off.int().argmax())
@@ -208,9 +253,29 @@ def complaint(setting, before, after):
     return ""
 
 
+def reach(setting, arrays):
+    """Part 6: the gradient's standard deviation in layer 1, over that of a healthy network."""
+    return float(_measured(setting, arrays)[2][0] / _measured(setting, None)[2][0])
+
+
 def gain(setting, before, after):
     """Part 6: the gradient's standard deviation in layer 1, after over before."""
     return float(_measured(setting, after)[2][0] / _measured(setting, before)[2][0])
+
+
+def gains(setting, before, after):
+    """Part 6: the gain, and what is likely to come out instead, with the reason."""
+    right = gain(setting, before, after)
+    return right, [
+        (1 / right if right else math.inf, "That is before over after."),
+        (
+            1,
+            "Is ward[treated] the changed network itself? Cure a copy; the first cell reads it"
+            " again.",
+        ),
+        (right**2, "That is the factor of the variance."),
+        (right**0.5, "Was a root taken too often?"),
+    ]
 
 
 def _far(values, usual, factor):
@@ -235,8 +300,16 @@ def _measured(setting, arrays):
 
 
 def handed(net):
-    """Return the network, made such that `checks.call` hands over itself and not a copy."""
-    net.__class__ = type("Sequential", (torch.nn.Sequential,), {"__deepcopy__": lambda s, _: s})
+    """Return the network, made such that `checks.call` hands over itself and not a copy.
+
+    A copy that is made of it after that is one.
+    """
+
+    def once(self, memo):
+        self.__class__ = torch.nn.Sequential
+        return self
+
+    net.__class__ = type("Sequential", (torch.nn.Sequential,), {"__deepcopy__": once})
     return net
 
 
@@ -251,6 +324,8 @@ def list_off(mine, which, expected, batch):
             f"{depth + 1} things are in the list of {what}, for {depth} hidden layers: the last "
             "linear layer is none, nor are the inputs."
         )
+    if not isinstance(mine[which], (list, tuple, torch.Tensor, np.ndarray)):
+        return f"what record returns of {what} should be a list, with an entry for each layer."
     return checks.difference(list(mine[which]), expected[which], names, batch=batch)
 
 
@@ -271,18 +346,27 @@ def left_behind(net, before):
 def tidiness(namespace, values, broken):
     """Part 3: run a notebook's `record`; say what it leaves in the network, if anything.
 
-    With `broken`, the network stops with an error after its last layer.
+    The network has a hook of somebody else. With `broken`, it stops with an error at its end.
     """
     net, x, labels, _ = example(values)
     before = copy.deepcopy(net.state_dict())
-    if not broken:
-        checks.call("record", namespace, (handed(net), x, labels))
-        return left_behind(net, before)
-    stop = net[-1].register_forward_hook(_stop)
-    with contextlib.suppress(checks.NotYet):
-        checks.call("record", namespace, (handed(net), x, labels))
-    stop.remove()
-    return left_behind(net, before)
+    others = net[-1].register_forward_hook(_stop if broken else _look)
+    found = ()
+    with contextlib.suppress(checks.NotYet) if broken else contextlib.nullcontext():
+        found = checks.call("record", namespace, (handed(net), x, labels))
+    if others.id not in net[-1]._forward_hooks:
+        return "a hook that was there before is gone: take out your own, with handle.remove()."
+    others.remove()
+    off = left_behind(net, before)
+    there = found if isinstance(found, (list, tuple)) else ()
+    lists = [some for some in there if isinstance(some, (list, tuple))]
+    if not off and any(getattr(one, "requires_grad", False) for some in lists for one in some):
+        off = "what it returned holds on to the whole computation: z.detach() is z without it."
+    return off
+
+
+def _look(*_):
+    pass
 
 
 def _stop(*_):

@@ -1,11 +1,12 @@
 """Assignment 5, Jacobian singular values: its examples, and the library's answers."""
 
+import contextlib
 import math
 from typing import NamedTuple
 
 import torch
 
-from course_lib import activations, init, jacobian, models, theory
+from course_lib import activations, checks, fresh, init, jacobian, models, theory
 
 PRECISION = torch.float64
 
@@ -27,16 +28,16 @@ class Example(NamedTuple):
 
 
 class Deep(NamedTuple):
-    """Weights of two deep networks of equal layers: drawn independently, and orthogonal; an input.
+    """Two deep tanh networks at one input, of equal layers without biases, n Var[W] = 1.
 
     Attributes
     ----------
-    random, orthogonal : lists of tensors (n, n), with n Var[W] = 1;  x : (n,)
+    random, orthogonal : Example
+        Of weights that were drawn independently, and of orthogonal ones.
     """
 
-    random: list
-    orthogonal: list
-    x: torch.Tensor
+    random: Example
+    orthogonal: Example
 
 
 def example(values, **instead):
@@ -79,11 +80,37 @@ def deep(values):
         for _ in range(2)
     )
     x = 0.6 * torch.randn(80, generator=generator, dtype=PRECISION)
-    return Deep([w / 80**0.5 for w in random], [torch.linalg.qr(w).Q for w in orthogonal], x)
+    biases = [torch.zeros(80, dtype=PRECISION) for _ in random]
+    tanh, networks = activations.get("tanh"), []
+    for weights in ([w / 80**0.5 for w in random], [torch.linalg.qr(w).Q for w in orthogonal]):
+        networks.append(Example(weights, biases, tanh, forward(weights, biases, x, tanh)))
+    return Deep(*networks)
+
+
+def solve(function, target, low=0.5, high=2.0):
+    """Part 5: return where a rising function of one number has the value `target`, by bisection.
+
+    Raises
+    ------
+    ValueError
+        If the target is not between the function's values at the two ends.
+    """
+    ends = float(function(low)), float(function(high))
+    if not ends[0] < target < ends[1]:
+        raise ValueError(
+            f"the function is {ends[0]:.4g} at {low} and {ends[1]:.4g} at {high};"
+            f" it should be below {target} at the first and above it at the second"
+        )
+    while high - low > 1e-9:
+        middle = (low + high) / 2
+        low, high = (middle, high) if float(function(middle)) < target else (low, middle)
+    return (low + high) / 2
 
 
 def layer_matrix(weight, bias, z, activation):
     """Part 1: J^i = dz^{i+1}/dz^i of one input, (n_{i+1}, n_i), Eq. (17)."""
+    if len(z) != len(weight):
+        raise ValueError(f"layer_matrix got a z of {len(z)} entries for W of {len(weight)} rows")
     return chain_matrix([weight], [bias], [z], activation, 0, 0)
 
 
@@ -91,7 +118,13 @@ def bend(seed, n_in, n_out):
     """Part 2: a smooth function of a vector, of which the derivatives are known."""
     generator = torch.Generator().manual_seed(seed)
     a = torch.randn(n_in, n_out, generator=generator, dtype=PRECISION)
-    return lambda z: torch.sin(z @ a) + (z @ z) * a[0]
+
+    def function(z):
+        if z.ndim != 1:
+            raise ValueError("function takes one vector at a time")
+        return torch.sin(z @ a) + (z @ z) * a[0]
+
+    return function
 
 
 def bend_matrix(seed, n_in, n_out, z):
@@ -147,31 +180,34 @@ def _linear(values):
     return whole
 
 
-def mean_at(values, gain, forwarded=True):
-    """Part 5: the tanh network's mean singular value with all weights times a gain.
+def mean_at(values, gain, average=None, slopes=True, z_at=None, biases_at=1.0, activation="tanh"):
+    """Part 5: the network's mean singular value with all weights times a gain.
 
-    Without `forwarded` the slopes stay those of gain 1, which is a likely mistake.
+    The rest are likely mistakes: another `average`, no `slopes`, the slopes `z_at`
+    another gain, biases times a factor, another activation function.
     """
+    net = example(values, activation=activation)
+    biases = [biases_at * bias for bias in net.biases]
+    given = [(gain if z_at is None else z_at) * weight for weight in net.weights]
+    found = torch.eye(values["sizes"][0], dtype=PRECISION)
+    z = forward(given, biases, net.z[0], net.activation)
+    for weight, above in zip(net.weights, z[1:], strict=True):
+        found = gain * weight.mT @ found
+        found = net.activation.slope(above)[:, None] * found if slopes else found
+    values = torch.linalg.svdvals(found)
+    return float(average(values) if average else values.mean())
+
+
+def tanh_gain(values):
+    """Part 5: the gain from 0.5 to 2 at which that mean is `target`; by the library's Jacobian."""
     net = example(values, activation="tanh")
-    if not forwarded:
-        found = torch.eye(values["sizes"][0], dtype=PRECISION)
-        for weight, z in zip(net.weights, net.z[1:], strict=True):
-            found = net.activation.slope(z)[:, None] * (gain * weight.mT @ found)
-        return averages(found)[0]
-    weights = [gain * weight for weight in net.weights]
-    return averages(chain_matrix(weights, net.biases, net.z, net.activation, 0, len(weights) - 1))[
-        0
-    ]
+    last = len(net.weights) - 1
 
+    def mean(gain):
+        weights = [gain * weight for weight in net.weights]
+        return averages(chain_matrix(weights, net.biases, net.z, net.activation, 0, last))[0]
 
-def tanh_gain(values, forwarded=True):
-    """Part 5: the gain from 0.5 to 2 at which that mean is `target`, by bisection."""
-    low, high = 0.5, 2.0
-    for _ in range(40):
-        middle = (low + high) / 2
-        less = mean_at(values, middle, forwarded) < values["target"]
-        low, high = (middle, high) if less else (low, middle)
-    return (low + high) / 2
+    return solve(mean, values["target"])
 
 
 def share_below(matrix, part):
@@ -181,14 +217,27 @@ def share_below(matrix, part):
 
 
 def shares(values):
-    """Part 6: that share of the two deep networks, with tanh and without biases."""
-    net, tanh = deep(values), activations.get("tanh")
+    """Part 6: that share of the two deep networks."""
     found = []
-    for weights in (net.random, net.orthogonal):
-        biases = [torch.zeros(80, dtype=PRECISION)] * len(weights)
-        matrix = chain_matrix(weights, biases, [net.x], tanh, 0, len(weights) - 1)
+    for net in deep(values):
+        matrix = chain_matrix(*net[:2], net.z, net.activation, 0, len(net.weights) - 1)
         found.append(share_below(matrix, values["part"]))
     return found
+
+
+# ---- tests in words that more than one cell needs
+
+TOO_EXACT = (
+    "with h = 0.3 the result is as exact as with a small h, which no difference of that width is:"
+    " is h used?"
+)
+
+
+def check_share(namespace, matrix, part, what):
+    """Part 6: raise `NotYet`, in words, if a notebook's `share_below` finds another share."""
+    found = checks.call("share_below", namespace, (matrix, part))
+    right, likely = fresh.call(likely_shares, matrix, part)
+    checks.number(what, {what: found}, right, 1e-6, likely)
 
 
 # ---- what is likely to come out instead, and what leads to it: for the visible tests
@@ -198,10 +247,15 @@ def mistaken_circle(values):
     """Hints for `predicted`."""
     s, n, mean = values["strength"], values["width"], quarter_circle({"strength": 1.0})
     return [
+        (0.849 * s**0.5, "0.849 is rounded; take the fraction that lesson 9 has for it."),
+        (averages(square(values))[0], "That is the measured mean. What does the law predict?"),
         (s**0.5, "That is the root mean square. The mean is what is asked for."),
         (mean * s, "sigma is a root: n Var[W] = sigma^2."),
         (mean, "That is for sigma = 1."),
-        (mean * (s / n) ** 0.5, "Var[W] alone does not say it: the width is missing."),
+        (
+            mean * (s / n) ** 0.5,
+            "strength is n Var[W] already: the width has no more to do with it.",
+        ),
         ((s / math.e) ** 0.5, "That is the geometric mean. The mean is what is asked for."),
         (2 * s**0.5, "That is the radius, the largest singular value."),
     ]
@@ -213,7 +267,10 @@ def mistaken_deviation(values):
     return [
         (right / 100, "In per cent, please."),
         (right * law, "In per cent of the prediction, please."),
-        (right / (1 + right / 100), "In per cent of the prediction, not of what was measured."),
+        (
+            100 * (averages(square(values))[0] / (0.849 * values["strength"] ** 0.5) - 1),
+            "Is the prediction rounded? In so small a difference that shows.",
+        ),
         (-right, "The other way round: it is negative where the measured mean is the smaller."),
         (100 * (rms / law - 1), "That compares the root mean square with the law's mean."),
     ]
@@ -251,16 +308,48 @@ def mistaken_stretch(values):
 
 
 def mistaken_tanh_gain(values):
-    """Hints for `tanh_gain`."""
-    slopeless = linear_gain(values) * values["target"] ** (1 / len(example(values).weights))
-    return [
-        (
-            tanh_gain(values, forwarded=False),
-            "Those are the slopes of gain 1. Other weights make other pre-activations, and these"
-            " other slopes: go forward again at every gain.",
-        ),
-        (slopeless, "That is the one without slopes."),
-        (linear_gain(values), "That is the first number of this part, without slopes."),
+    """Hints for `tanh_gain`; a mistake that leads to no gain in this range has none."""
+    target, own = values["target"], values["activation"]
+    square = {"average": lambda s: s.square().mean().sqrt()}
+    geometric = {"average": lambda s: s.log().mean().exp()}
+    likely = (
+        ({"z_at": 1.0}, target, "Those are the slopes of gain 1. Other weights make other"
+         " pre-activations, and these other slopes: go forward again at every gain."),
+        ({"slopes": False}, target, "That is the one without slopes."),
+        ({"slopes": False}, 1, "That is the first number of this part, without slopes."),
+        (square, target, "That holds the root mean square, not the mean."),
+        (geometric, target, "That holds the geometric mean, not the mean."),
+        ({"activation": own}, target, f"That is for {own}; here the function is tanh."),
+        ({}, 1, "That is where the mean is 1. What is the target?"),
+    )  # fmt: skip
+    hints = []
+    for mistake, wanted, why in likely:
+        with contextlib.suppress(ValueError):
+            hints.append((solve(lambda gain, m=mistake: mean_at(values, gain, **m), wanted), why))
+    with contextlib.suppress(ValueError):
+        found = solve(lambda gain: mean_at(values, gain, biases_at=gain), target)
+        hints.append((found, "Only the weights get the gain, not the biases."))
+    return hints
+
+
+def likely_shares(matrix, part):
+    """Part 6: the share, and what is likely to come out instead, with the reason."""
+    values, right = torch.linalg.svdvals(matrix), share_below(matrix, part)
+    mean, rms, geometric = averages(matrix)
+
+    def below(bound):
+        return float((values < bound).double().mean())
+
+    count = round(right * len(values))
+    return right, [
+        (below(part * mean), "That is for part of the mean. Which average is asked for?"),
+        (below(part * geometric), "That is for part of the geometric mean."),
+        (below(part * float(values.max())), "That is for part of the largest one."),
+        (below(part), "Part of what? Of their root mean square."),
+        (count / max(matrix.shape), f"There are {len(values)} singular values, not more."),
+        (1 - right, "That is the share above."),
+        (count, "That is how many, not which share of them."),
+        (100 * right, "As a number from 0 to 1, please, not in per cent."),
     ]
 
 
