@@ -7,8 +7,10 @@ cell with `NotYet`, for the tests of an assignment.
 import contextlib
 import copy
 import io
+import linecache
 import math
 import operator
+import re
 import time
 import warnings
 
@@ -20,8 +22,10 @@ from course_lib import alarm, fresh
 # Seconds that one call of a notebook's function may take, twice that on a busy machine (`alarm`):
 # far more than any right answer does, and far less than the cell of a test has.
 SECONDS = 10
-# Words in which torch and NumPy say that two shapes do not fit.
-_SHAPES = ("shape", "size of tensor", "broadcast", "mismatch", "matmul", "expected size")
+# Words in which torch and NumPy say that two shapes do not fit, or one array no shape.
+_SHAPES = ("cannot be multiplied", "size of tensor", "broadcast", "mismatch", "not aligned",
+           "matmul", "expected size")  # fmt: skip
+_RESHAPED = ("invalid for input of size", "cannot reshape", "shape is invalid")
 
 
 class NotYet(AssertionError):
@@ -163,10 +167,16 @@ def _is_numbers(value):
 def _values_differ(mine, its, what, tolerance, batch):
     """Say how two arrays of one shape differ, and of which common mistake that looks."""
     allowed = tolerance * np.abs(its).max(initial=0)
+    are, they, their, have, hold = (
+        ("are", "they", "their", "have", "hold")
+        if _many(what)
+        else ("is", "it", "its", "has", "holds")
+    )
     if np.array_equal(mine, its):
         return ""
     if not np.isfinite(mine).all():
-        return f"{what} is not finite: it holds {'nan' if np.isnan(mine).any() else 'inf'}."
+        odd = "nan" if np.isnan(mine).any() else "inf"
+        return f"{what} {are} not finite: {they} {hold} {odd}."
 
     def like(other):
         return np.abs(other - its).max() <= allowed
@@ -174,28 +184,47 @@ def _values_differ(mine, its, what, tolerance, batch):
     if like(mine):
         return ""
     if mine.ndim == 2 and mine.shape[0] == mine.shape[1] and like(mine.T):
-        return f"{what} is the transpose of what it should be."
+        return f"{what} {are} the transpose of what {they} should be."
     if not mine.any():
-        return f"{what} is 0 everywhere."
+        return f"{what} {are} 0 everywhere."
     ratio = (mine * its).sum() / max((its * its).sum(), np.finfo(float).tiny)
     if ratio and like(mine / ratio):
         if math.isclose(ratio, -1, rel_tol=1e-3):
-            return f"{what} has the wrong sign everywhere, and is right but for that."
+            return f"{what} {have} the wrong sign everywhere, and {are} right but for that."
         if batch and math.isclose(ratio, batch, rel_tol=1e-3):
             return (
-                f"{what} is {batch} times too large, and that is the number of examples: is it "
-                "the gradient of the sum of their costs, where the mean is asked for?"
+                f"{what} {are} {batch} times too large, and that is the number of examples: is it "
+                "the sum over them that was taken, where the mean is asked for?"
             )
         if batch and math.isclose(ratio * batch, 1, rel_tol=1e-3):
             return (
-                f"{what} is {batch} times too small, and that is the number of examples: was a "
+                f"{what} {are} {batch} times too small, and that is the number of examples: was a "
                 "mean taken where none is asked for, or twice?"
             )
-        return f"{what} is right but for a factor: it is {ratio:.3g} times what it should be."
+        ratio = f"{they} {are} {ratio:.3g} times what {they} should be"
+        return f"{what} {are} right but for a factor: {ratio}."
     right = np.abs(mine - its) <= allowed
     if mine.ndim and right.any():
-        return f"{what} is right in {right.sum()} of its {right.size} entries, and not in the rest."
-    return f"{what} has the right shape, but the numbers are not right."
+        first = _entry(mine, its, ~right)
+        return f"{what} {are} right in {right.sum()} of {their} {right.size} entries{first}."
+    return f"{what} {have} the right shape, but the numbers are not right."
+
+
+def _many(what):
+    """Say whether a name such as "the mirror images of A" is a plural."""
+    return bool(re.search(r"[^aious']s$", re.split(r" of | in |[,(\[]", what)[0].strip()))
+
+
+def _entry(mine, its, wrong):
+    """Say where a partly right array is wrong first and, in a row of numbers, by which factor."""
+    place = tuple(map(int, np.argwhere(wrong)[0]))
+    if mine.ndim > 1:
+        return f"; the first that is not: {list(place)}, counted from 0"
+    said = f"; the first that is not, counted from 0: {place[0]}"
+    whole = (its == np.round(its)).all()  # of class numbers, a ratio says nothing
+    if whole or its[place] * mine[place] <= 0:
+        return said
+    return f"{said}, {mine[place] / its[place]:.3g} times what it should be"
 
 
 def require(condition, sentence):
@@ -264,10 +293,13 @@ def agrees(
 
     def attempt():
         answer = call(name, namespace, arguments)
+        if only is not None and _is_row(answer):
+            answer = list(answer)
         if only is None:
             return difference(answer, expected, what or f"the result of {name}", tolerance, batch)
         if not isinstance(answer, (list, tuple)) or len(answer) != len(expected):
-            return f"{name} should return {len(expected)} things; it returned {_kind(answer)}."
+            returned = _kind(answer).replace("of type", "one of type")
+            return f"{name} should return {len(expected)} things; it returned {returned}."
         kind = what or f"result {only + 1} of {name}"
         return difference(answer[only], expected[only], kind, tolerance, batch)
 
@@ -283,7 +315,9 @@ def agrees(
         with _standing_in(namespace, module, stand_ins):
             off = attempt()
         if not off:
-            print(f"{name} is right, given right versions of {', '.join(stand_ins)}.")
+            *some, last = stand_ins
+            others = f"{', '.join(some)} and {last}" if some else last
+            print(f"{name} is right, given right versions of {others}: not all of yours are right.")
             return
     require(not off, off)
     print(f"{name} is right on this example.")
@@ -326,16 +360,36 @@ def call(name, namespace, arguments):
     except NotImplementedError:
         raise NotYet(f"{name} is not written yet.") from None
     except (Exception, SystemExit) as error:
-        said = str(error).strip().splitlines()
-        line = f"{name} stopped with {type(error).__name__}: {said[0] if said else ''}"
-        if any(word in line for word in _SHAPES):
-            line += ". Here all sizes differ: which axis meets which, and is a transpose missing?"
-        raise NotYet(line) from None
+        raise NotYet(_stopped(name, namespace, error)) from None
     require(
         _unchanged(handed, arguments),
         f"{name} changes what it is given, in place: an operation such as `x -= 1` or `mul_`.",
     )
     return answer
+
+
+class _StandInStopped(Exception):
+    """A function of the library, in the place of the notebook's, stopped with an error."""
+
+
+def _stopped(name, namespace, error):
+    """Say with what a function stopped, in which line of the notebook, and what that may mean."""
+    kind = "" if isinstance(error, _StandInStopped) else f"{type(error).__name__}: "
+    first = (str(error).strip().splitlines() or [""])[0]
+    said = f"{name} stopped with {kind}{first}"
+    trace, frame = error.__traceback__, None
+    while trace:
+        if trace.tb_frame.f_globals is namespace:
+            frame = trace
+        trace = trace.tb_next
+    if frame:
+        text = linecache.getline(frame.tb_frame.f_code.co_filename, frame.tb_lineno).strip()
+        said += f" (line {frame.tb_lineno} of its cell{f': `{text[:80]}`' if text else ''})"
+    if any(word in first for word in _RESHAPED):
+        said += ". Is a size a number in your code, where it should come from what is given?"
+    elif any(word in first for word in _SHAPES):
+        said += ". Here all sizes differ: which axis meets which, and is a transpose missing?"
+    return said
 
 
 def _there(name, namespace):
@@ -348,7 +402,14 @@ def _standing_in(namespace, module, names):
     own = {name: namespace[name] for name in names if name in namespace}
 
     def library(name):
-        return lambda *given, **named: fresh.call(f"{module}.{name}", *given, **named)
+        def stand_in(*given, **named):
+            try:
+                return fresh.call(f"{module}.{name}", *given, **named)
+            except ValueError as error:
+                said = str(error).removeprefix(f"{module}.{name}: ")
+                raise _StandInStopped(f"a right {name}, called so: {said}") from None
+
+        return stand_in
 
     try:
         namespace.update({name: library(name) for name in names})
@@ -382,7 +443,8 @@ def _unchanged(now, before):
 def _array(value):
     """Return numbers as one array of floats; TypeError or ValueError if they are none."""
     if isinstance(value, (list, tuple)):
-        return np.array([_array(entry) for entry in value], dtype=float)
+        entries = [float(entry) if isinstance(entry, bool) else entry for entry in value]
+        return np.array([_array(entry) for entry in entries], dtype=float)
     if isinstance(value, torch.Tensor):
         value = value.detach().cpu()
         value = value.double() if value.is_floating_point() else value

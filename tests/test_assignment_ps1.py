@@ -2,7 +2,6 @@
 
 import functools
 import math
-import re
 
 import assignment
 import numpy as np
@@ -14,10 +13,8 @@ from course_lib.classroom import sources
 from course_lib.classroom.references import ps1
 
 SOURCE = sources.read(sources.find("ps1"))
-SOLUTIONS = {
-    cell.id: cell.source for cell in sources.drawn(SOURCE).cells if cell.cell_type == "code"
-}
-NUMPY = {
+# Everything once more in another way, as it may come from a student.
+OTHERWISE = {
     "ps1-class-of": """
 def class_of(kinds):
     names = []
@@ -29,7 +26,7 @@ def class_of(kinds):
             names.append(f"two {a}s")
         else:
             names += [name for name in (f"{a} + {b}", f"{b} + {a}") if name in shapeset.CLASSES]
-    return torch.tensor([[float(shapeset.CLASSES.index(name))] for name in names])
+    return [shapeset.CLASSES.index(name) for name in names]
 """,
     "ps1-class-priors": """
 import numpy as np
@@ -39,8 +36,8 @@ def class_priors(p_two, odds):
     for a in range(3):
         found[a] += (1 - p_two) * q[a]
         for b in range(3):
-            found[class_of(torch.tensor([[a, b]])).long().item()] += p_two * q[a] * q[b]
-    return found
+            found[int(class_of(torch.tensor([[a, b]]))[0])] += p_two * q[a] * q[b]
+    return tuple(found)
 """,
     "ps1-error": """
 q = [o / sum(setting["odds"]) for o in setting["odds"]]
@@ -66,21 +63,25 @@ def fill(corners, rows, columns):
                 meets.append(x1 + (r + 0.5 - y1) / (y2 - y1) * (x2 - x1))
         for c in range(columns):
             image[r, c] = sum(x > c + 0.5 for x in meets) % 2
-    return image
+    return image.tolist()
 """,
     "ps1-paint": """
+import math
+import numpy as np
 def paint(masks, greys):
     image = np.full(masks[0].shape, greys[0], dtype=np.float32)
     for k, mask in enumerate(masks):
-        image = np.where(mask.numpy(), greys[k + 1], image)
+        image = np.where(np.array(mask), greys[k + 1], image)
     return (image - 127.5) / 127.5
 """,
     "ps1-estimate": """
+import math
 def estimate(values):
     rows = values.numpy().reshape(len(values), -1).mean(axis=1)
-    return [float(rows.mean()), rows.std() / math.sqrt(len(rows))]
+    return torch.tensor([rows.mean(), rows.std() / math.sqrt(len(rows))])
 """,
     "ps1-mirror": """
+import math
 def mirror(images):
     size = int(math.sqrt(images.shape[1]))
     order = [(size - 1 - r) * size + c for r in range(size) for c in range(size)]
@@ -93,20 +94,18 @@ for name, (images, labels) in samples.items():
     light = (x[:, 0] > 0).mean()
     shape = (x != x[:, :1]).reshape(-1, 32, 32)
     lower = shape[:, 16:].sum((1, 2)) - shape[:, :16].sum((1, 2)).astype(float)
-    single = (labels.numpy() < 3).mean()
     if len({row.tobytes() for row in x}) < len(x):
         verdicts[name] = "repeats"
     elif abs(light - 0.5) > 0.045:
         verdicts[name] = "polarity"
-    elif abs(single - 0.5) > 0.045:
-        verdicts[name] = "classes"
     else:
         off = abs(lower.mean()) > 6 * lower.std() / len(x) ** 0.5
         verdicts[name] = "mirror" if off else "none"
 """,
 }
-# The numbers as they are found without a function of an earlier part.
-ALONE = {name: NUMPY[name] for name in ("ps1-error", "ps1-cost")}
+# The solutions of these call functions of earlier parts; these do not.
+ALONE = {name: OTHERWISE[name] for name in ("ps1-error", "ps1-cost")}
+ALONE["ps1-verdicts"] = OTHERWISE["ps1-verdicts"]
 
 
 @pytest.fixture(autouse=True)
@@ -118,10 +117,6 @@ def samples_drawn_once(monkeypatch):
 @functools.cache
 def drawn_samples(seed, draw=ps1.samples):
     return draw({"seed": seed})
-
-
-def verdicts_alone(secret=assignment.SECRET):
-    return {"ps1-verdicts": f"verdicts = {ps1.verdicts(sources.draw(SOURCE, secret).setting)}"}
 
 
 def test_reference_agrees_with_the_generator():
@@ -170,19 +165,24 @@ def test_reference_standard_error_is_the_scatter_of_the_mean():
     assert np.std(means, ddof=1) == pytest.approx(stated, rel=0.2)  # 4 times 1 / sqrt(2 * 200)
 
 
+def test_layers_overlap_so_that_their_order_shows():
+    """In every class: a few pixels belong to both shapes, and each has some of its own."""
+    for seed in range(100, 160):
+        (lower, upper), greys = ps1.layers({"frame": [20 + seed % 25, 44 - seed % 25]}, seed)
+        assert (lower & upper).sum() >= 5 and (lower & ~upper).any() and (upper & ~lower).any()
+        assert len(set(greys)) == 3
+
+
 @pytest.mark.parametrize("seed", [100, 555, 999])
 def test_planted_faults_stand_out_and_nothing_else_does(seed):
     found = ps1.verdicts({"seed": seed})
-    assert len(set(found.values())) == 4
+    assert sorted(found.values()) == sorted(ps1.FAULTS)
     n = ps1.SAMPLE
     for name, (images, labels) in ps1.samples({"seed": seed}).items():
         assert images.shape == (n, 1024) and labels.shape == (n,)
-        priors = ps1.class_priors(0.5, [1, 1, 1])
-        shares = torch.bincount(labels, minlength=9) / n
         shape = (images != images[:, :1]).double()
         balance, error = ps1.estimate((shape - ps1.mirror(shape)).view(n, 32, 32)[:, :16])
         off = {
-            "classes": float(((shares - priors).abs() / (priors * (1 - priors) / n).sqrt()).max()),
             "polarity": abs(float((images[:, 0] > 0).double().mean()) - 0.5) * 2 * n**0.5,
             "mirror": abs(float(balance / error)),
             "repeats": float(n - len(torch.unique(images, dim=0))),
@@ -204,38 +204,24 @@ def test_top_and_bottom_are_alike_in_the_library_and_left_and_right_are_not():
             assert abs(lead.mean() + 3.1) < 4 * lead.std() / len(lead) ** 0.5
 
 
-@pytest.mark.parametrize("secret", ["", assignment.SECRET, "another class"])
+@pytest.mark.parametrize("secret", assignment.CLASSES)
 def test_solutions_earn_all_points_in_every_class(secret):
-    said = assignment.marked(SOURCE, secret=secret)
-    assert {name: found for name, found in said.items() if found} == {}
-    assert sum(SOURCE.points[name] for name in said) == 16, "the rest is the written answer"
+    assignment.check_all_points(SOURCE, secret)
 
 
 def test_blank_earns_nothing_and_says_so():
-    said = assignment.marked(SOURCE, assignment.blank(SOURCE))
-    assert all(said.values())
-    assert said["ps1-fill-test"] == "fill is not written yet."
-    assert "there is no cost yet" in said["ps1-cost-test"]
-    assert "there is no verdicts yet" in said["ps1-all-verdicts-test"]
+    words = {
+        "ps1-fill-test": "fill is not written yet.",
+        "ps1-cost-test": "there is no cost yet: run the cell that defines it.",
+        "ps1-all-verdicts-test": "there is no verdicts yet: run the cell that defines it.",
+    }
+    assignment.check_blank(SOURCE, words)
 
 
 def test_any_correct_way_passes():
-    more = {"ps1-paint": "import math\nimport numpy as np\n" + NUMPY["ps1-paint"]}
-    assert assignment.marked(SOURCE, NUMPY | more) == dict.fromkeys(SOURCE_TESTS, "")
+    assignment.check_another_way(SOURCE, OTHERWISE)
 
 
-SOURCE_TESTS = [name for name in SOURCE.points if name.endswith("-test")]
-
-
-def test_cells_without_points_take_arrays_as_well_as_tensors():
-    more = {"ps1-paint": "import math\nimport numpy as np\n" + NUMPY["ps1-paint"]}
-    namespace = {}
-    for cell in assignment.submission(SOURCE, NUMPY | more).cells:
-        if cell.cell_type == "code" and cell.id not in SOURCE.points:
-            exec(cell.source, namespace)
-
-
-# Each mistake: the cell, what is replaced by what, the tests that it fails, words of what they say.
 MISTAKES = {
     "one order only": (
         "ps1-class-of", "sorted(row) for row in kinds.tolist()",
@@ -246,9 +232,18 @@ MISTAKES = {
         "ps1-class-of", "b if a < 0 else pairs[a, b]", "1 if a < 0 else pairs[a, b]",
         {"ps1-one-shape-test": "right in 2 of its 4 entries"},
     ),
+    "some pairs of mixed kinds": (
+        "ps1-class-of", "    rows = [",
+        "    pairs |= {(1, 2): 8, (0, 2): 8}\n    rows = [",
+        {"ps1-pairs-test": "right in 5 of its 9 entries"},
+    ),
+    "pairs in another order": (
+        "ps1-class-of", "(0, 1): 3, (1, 2): 4, (0, 2): 5", "(0, 1): 3, (1, 2): 5, (0, 2): 4",
+        {"ps1-pairs-test": "right in 5 of its 9 entries"},
+    ),
     "two orders forgotten": (
         "ps1-class-priors", "p_two * 2 *", "p_two *",
-        {"ps1-priors-test": "right in 6 of its 9 entries"},
+        {"ps1-priors-test": "right in 6 of their 9 entries"},
     ),
     "equal odds": (
         "ps1-class-priors", "/ sum(odds)", "* 0 + 1 / 3",
@@ -266,6 +261,12 @@ MISTAKES = {
     ),
     "bits": (
         "ps1-cost", "math.log(k)", "math.log2(k)", {"ps1-cost-test": "in bits"},
+    ),
+    "to base 10": (
+        "ps1-cost", "math.log(k)", "math.log10(k)", {"ps1-cost-test": "to base 10"},
+    ),
+    "the mean of the products": (
+        "ps1-cost", "-k * math.log(k)", "-k * math.log(k) / 9", {"ps1-cost-test": "divided by 9"},
     ),
     "equal classes": (
         "ps1-cost", "-k * math.log(k)", "-math.log(k) / 9", {"ps1-cost-test": "equally often"},
@@ -290,6 +291,18 @@ MISTAKES = {
         "ps1-paint", "in zip(masks, greys[1:])", "in list(zip(masks, greys[1:]))[::-1]",
         {"ps1-paint-test": "right in"},
     ),
+    "the lightest on top": (
+        "ps1-paint", "        image[mask] = grey\n",
+        "        image[mask] = torch.maximum(image[mask], torch.tensor(float(grey)).double())\n",
+        {"ps1-paint-test": "right in"},
+    ),
+    "contrasts added up": (
+        "ps1-paint", "image[mask] = grey", "image[mask] += grey - greys[0]",
+        {"ps1-paint-test": "right in"},
+    ),
+    "two shapes at most": (
+        "ps1-paint", "greys[1:])", "greys[1:3])", {"ps1-paint-test": "three shapes"},
+    ),
     "grey levels": (
         "ps1-paint", "2 * image / 255 - 1", "image", {"ps1-paint-test": "the image of one shape"},
     ),
@@ -300,6 +313,15 @@ MISTAKES = {
         "ps1-estimate", "images.std() / len(images) ** 0.5", "values.std() / values.numel() ** 0.5",
         {"ps1-standard-error-test": "are they?"},
     ),
+    "both numbers under the root": (
+        "ps1-estimate", "len(images) ** 0.5", "values.numel() ** 0.5",
+        {"ps1-standard-error-test": "are the means of rows"},
+    ),
+    "means of columns": (
+        "ps1-estimate", "images.std() / len(images) ** 0.5",
+        "values.mean(0).std() / values.shape[1] ** 0.5",
+        {"ps1-standard-error-test": "which of the two axes"},
+    ),
     "the scatter": (
         "ps1-estimate", " / len(images) ** 0.5", "",
         {"ps1-standard-error-test": "scatter of one image"},
@@ -307,11 +329,19 @@ MISTAKES = {
     "only the mean": (
         "ps1-estimate", "return images.mean(), images.std() / len(images) ** 0.5",
         "return images.mean()",
-        {"ps1-mean-test": "return 2", "ps1-standard-error-test": "return two numbers"},
+        {"ps1-mean-test": "return 2", "ps1-standard-error-test": "return 2"},
     ),
     "turned for mirrored": (
         "ps1-mirror", "images.view(-1, size, size).flip(1)", "images.flip(1)",
         {"ps1-mirror-test": "right in"},
+    ),
+    "one size for all": (
+        "ps1-mirror", "size = round(images.shape[1] ** 0.5)", "size = 3",
+        {"ps1-mirror-test": "a number in your code"},
+    ),
+    "the lessons' size": (
+        "ps1-mirror", "size = round(images.shape[1] ** 0.5)", "size = 32",
+        {"ps1-mirror-test": "a number in your code"},
     ),
     "left for right": (
         "ps1-mirror", "flip(1)", "flip(2)", {"ps1-mirror-test": "right in"},
@@ -321,22 +351,12 @@ MISTAKES = {
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake_costs_its_own_points_only_and_is_explained(name):
-    cell, good, bad, failing = MISTAKES[name]
-    alone = ALONE | verdicts_alone()
-    solution = (alone if cell in alone else SOLUTIONS)[cell]
-    assert good in solution
-    said = assignment.marked(SOURCE, alone | {cell: solution.replace(good, bad)})
-    failed = {test: found for test, found in said.items() if found}
-    assert set(failed) == set(failing)
-    for test, words in failing.items():
-        assert words in failed[test], failed[test]
-        assert not re.search(r"Traceback|tensor\(", failed[test])
+    assignment.check_mistake(SOURCE, MISTAKES[name], ALONE)
 
 
 def test_verdicts_get_a_point_for_two_and_one_more_for_all():
     values = sources.draw(SOURCE, assignment.SECRET).setting
     right = ps1.verdicts(values)
-    (unused,) = set(ps1.FAULTS) - set(right.values())
 
     def earned(verdicts):
         said = assignment.marked(
@@ -348,52 +368,48 @@ def test_verdicts_get_a_point_for_two_and_one_more_for_all():
     a, b, c, d = right.values()
     assert earned(right) == ["", ""]
     assert earned({"A": a, "B": b, "C": d, "D": c}) == ["", "not all four are right."]
-    assert earned({"A": a, "B": b, "C": unused, "D": d}) == ["", "not all four are right."]
     assert "fewer than two" in earned({"A": b, "B": a, "C": d, "D": c})[0]
-    assert "no two samples" in earned({"A": a, "B": a, "C": c, "D": d})[0]
-    assert "C, D" in earned({"A": a, "B": b})[0]
-    assert "none of the five" in earned(right | {"A": "fine"})[0]
-    assert "a dictionary" in earned(list(right))[0]
+    for form, words in (
+        ({"A": a, "B": a, "C": c, "D": d}, "one is given twice"),
+        ({"A": a, "B": b}, "lacks C, D."),
+        (right | {"A": "fine"}, "'fine' is none of the verdicts: none, polarity"),
+        (right | {"A": "Mirror"}, "small letters"),
+        (right | {"A": ["none"]}, "['none'] is none of"),
+        (list(right), "a dictionary"),
+    ):
+        assert all(words in said for said in earned(form)), form
 
 
 def test_every_part_can_be_earned_alone():
-    for name, answer in (NUMPY | verdicts_alone()).items():
-        if name in ("ps1-cost", "ps1-class-priors"):  # written here with another part's names
-            continue
-        imports = "import math\nimport numpy as np\n"
-        said = assignment.marked(SOURCE, assignment.blank(SOURCE) | {name: imports + answer})
-        passed = [test for test, found in said.items() if not found]
-        assert passed == between(name), name
-
-
-def between(solution):
-    """The tests between a solution and the next one."""
-    ids = [cell.id for cell in sources.drawn(SOURCE).cells]
-    after = ids[ids.index(solution) + 1 :]
-    end = next((k for k, name in enumerate(after) if name in SOLUTIONS_ONLY), len(after))
-    return [name for name in after[:end] if name.endswith("-test")]
-
-
-SOLUTIONS_ONLY = assignment.blank(SOURCE)
+    alone = OTHERWISE | {
+        "ps1-class-priors": """
+def class_priors(p_two, odds):
+    t, p, e = (odd / sum(odds) for odd in odds)
+    mixed = [2 * p_two * one for one in (t * p, p * e, t * e)]
+    return [(1 - p_two) * k for k in (t, p, e)] + mixed + [p_two * k * k for k in (t, p, e)]
+""",
+        "ps1-cost": OTHERWISE["ps1-error"].replace("error =", "unused =") + OTHERWISE["ps1-cost"],
+    }
+    assignment.check_alone(SOURCE, alone)
 
 
 def test_published_numbers_and_stored_answers_earn_nothing_in_a_class():
     published = sources.draw(SOURCE).setting
     values = sources.draw(SOURCE, assignment.SECRET).setting
     mask = ps1.fill(ps1.outline(0, values["seed"] + 1, values["frame"]), *values["frame"])
-    answers = {
+    numbers = {
         "ps1-error": f"error = {ps1.constant_error(published)}",
         "ps1-cost": f"cost = {ps1.constant_cost(published)}",
+    }
+    assignment.check_published(SOURCE, numbers)
+    stored = {
         "ps1-fill": f"def fill(*given): return torch.tensor({mask.tolist()})",
         "ps1-mirror": "def mirror(images): return images[:, [6, 7, 8, 3, 4, 5, 0, 1, 2]]",
-    } | verdicts_alone("")
-    said = assignment.marked(SOURCE, answers)
-    assert all(said[f"ps1-{name}-test"] for name in ("error", "cost", "fill", "other-way"))
-    assert said["ps1-mirror-test"]
-    if ps1.verdicts(published) != ps1.verdicts(values):
-        assert said["ps1-all-verdicts-test"]
-    answers = {name: answers[name] for name in ("ps1-error", "ps1-cost", "ps1-verdicts")}
-    assert not any(assignment.marked(SOURCE, answers, secret="").values())
+        "ps1-verdicts": f"verdicts = {ps1.verdicts(published)}",
+    }
+    assert ps1.verdicts(published) != ps1.verdicts(values), "by chance, in one class of 24"
+    found = assignment.failed(SOURCE, ALONE | stored)
+    assert {f"ps1-{k}-test" for k in ("fill", "other-way", "mirror", "all-verdicts")} <= set(found)
 
 
 def test_a_careless_kernel_costs_nothing():
@@ -406,25 +422,25 @@ checks = fresh = 7
 """
     original = ps1.estimate, ps1.mirror
     try:
-        mine = {"ps1-mirror": SOLUTIONS["ps1-mirror"] + careless} | verdicts_alone()
-        said = assignment.marked(SOURCE, ALONE | mine)
+        mine = {"ps1-mirror": assignment.solutions(SOURCE)["ps1-mirror"] + careless}
+        found = assignment.failed(SOURCE, ALONE | mine)
     finally:
         ps1.estimate, ps1.mirror = original
-    assert [name for name, found in said.items() if found] == []
+    assert found == {}
 
 
 def test_the_error_in_the_written_answer_s_story_is_that_of_its_file():
     priors = ps1.class_priors(0.5, [1, 1, 1])
-    file = priors * 0.8 / (5 / 6)
-    file[0] = 0.2
+    file = priors * (1160 / 1250)
+    file[0] = 340 / 1500
     assert float(file.sum()) == pytest.approx(1)
     error = math.sqrt(1500 * 1 / 6 * 5 / 6)
-    assert round(error, 1) == 14.4 and round(50 / error, 1) == 3.5
-    assert round(float(-(file * file.log()).sum()), 2) == 2.09
-    assert round(float(-(file * priors.log()).sum()), 2) == 2.10
-    tail = math.erfc(50 / error / math.sqrt(2))  # to either side
-    assert 1 / 2500 < tail < 1 / 1500 and 200 < 1 / (9 * tail) < 300
-    assert 0.009 < math.sqrt(0.8 * 0.2 / 1500) < 0.011
+    assert round(error, 1) == 14.4 and round(90 / error, 1) == 6.2
+    assert 9 * math.erfc(90 / error / math.sqrt(2)) < 1e-8  # to either side, in any class
+    chi_square = 1500 * float(((file - priors) ** 2 / priors).sum())
+    assert round(chi_square) == 39
+    assert round(100 * (1 - float(file.max())), 1) == 77.3 and round(1164 / 15, 1) == 77.6
+    assert 0.009 < math.sqrt(file[0] * (1 - file[0]) / 1500) < 0.012
 
 
 @pytest.mark.parametrize(
@@ -437,10 +453,12 @@ def test_the_error_in_the_written_answer_s_story_is_that_of_its_file():
     ],
 )
 def test_what_the_library_did_is_flagged(cell, code, word):
-    (line,) = sources.flagged(SOURCE, assignment.submission(SOURCE, {cell: code}))
-    assert line == f"{cell} uses {word}"
+    assignment.check_flagged(SOURCE, cell, code, word)
 
 
 def test_own_work_is_not_flagged():
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE)) == []
-    assert sources.flagged(SOURCE, assignment.submission(SOURCE, NUMPY)) == []
+    assignment.check_own_work(SOURCE, OTHERWISE)
+
+
+def test_tests_leave_the_names_of_the_notebook_alone():
+    assignment.check_names(SOURCE)

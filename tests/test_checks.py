@@ -1,5 +1,6 @@
 """The checks a reader runs: each kind of answer gets its own line, and none gives the answer."""
 
+import linecache
 import math
 import sys
 import warnings
@@ -183,6 +184,89 @@ def unwritten(*given):
 def test_a_function_that_does_not_is_explained(function, words):
     with pytest.raises(checks.NotYet, match=words):
         agrees(function)
+
+
+def test_an_error_names_the_line_of_the_notebook():
+    """Of the innermost function of the notebook, not of the library below it."""
+    cell = """
+def inner(x):
+    y = x.reshape(
+        7)
+    return y
+
+def outer(x):
+    return inner(x @ x.T)
+"""
+    notebook = {}
+    linecache.cache["a cell"] = (len(cell), None, cell.splitlines(True), "a cell")
+    exec(compile(cell, "a cell", "exec"), notebook)
+    with pytest.raises(checks.NotYet) as error:
+        checks.call("outer", notebook, (A,))
+    said = "outer stopped with RuntimeError: shape '[7]' is invalid for input of size 4 "
+    assert str(error.value).startswith(f"{said}(line 3 of its cell: `y = x.reshape(`)")
+    assert "Is a size a number in your code" in str(error.value)
+    with pytest.raises(checks.NotYet, match=r"\(line 8 of its cell: `return inner"):
+        checks.call("outer", notebook, (3,))
+
+
+def test_the_first_wrong_entry_is_named():
+    """By its place; in a row of numbers that are not whole by its ratio, too."""
+    right = torch.tensor([0.5, 0.25, 0.125])
+    off = checks.difference(right * torch.tensor([1, 2, 1]), right, "the nine shares of A")
+    assert off == (
+        "the nine shares of A are right in 2 of their 3 entries; the first that is not, counted "
+        "from 0: 1, 2 times what it should be."
+    )
+    off = checks.difference([1, 2, 5], [1, 2, 3], "the class")
+    assert off == "the class[2] is right but for a factor: it is 1.67 times what it should be."
+    off = checks.difference([1, 2, 5], torch.tensor([1, 2, 3]), "the class")
+    assert (
+        off == "the class is right in 2 of its 3 entries; the first that is not, counted from 0: 2."
+    )
+    off = checks.difference([[True, True], [False, True]], torch.eye(2), "the mask")
+    assert off.endswith("3 of its 4 entries; the first that is not: [0, 1], counted from 0.")
+
+
+@pytest.mark.parametrize(
+    ("what", "plural"),
+    [
+        ("the mirror images", True),
+        ("the class of each image", False),
+        ("the entries of the bias", True),
+        ("the bias", False),
+        ("E[(z^i)^2], i = 0 .. d,", False),
+        ("the nine probabilities", True),
+        ("dC/dW", False),
+    ],
+)
+def test_words_agree_with_what_is_spoken_of(what, plural):
+    off = checks.difference(A * 0, A, what)
+    assert off == f"{what} {'are' if plural else 'is'} 0 everywhere."
+
+
+def test_two_numbers_may_come_as_a_tensor():
+    from course_lib.classroom.references import ps1
+
+    values = torch.arange(12.0).view(3, 4)
+    for pair in (torch.tensor([5.5, 0.0]), np.array([5.5, 0.0]), [5.5, 0.0]):
+        checks.agrees("estimate", {"estimate": lambda x, y=pair: y}, ps1, (values,), only=0)
+    with pytest.raises(checks.NotYet, match="2 things; it returned one of type float"):
+        checks.agrees("estimate", {"estimate": lambda x: 5.5}, ps1, (values,), only=0)
+
+
+def test_a_stand_in_that_stops_is_no_riddle():
+    """It says what was called, and not where the library keeps it."""
+    from course_lib.classroom.references import ps2
+
+    net = ps2.example({"sizes": [5, 4, 3], "activation": "tanh", "batch": 6, "seed": 1})
+    given = (net.weights, net.activation, net.z, net.logits, net.labels)
+    notebook = {}
+    exec(BACKWARD.replace("weights[1]", "weights[0]"), notebook)
+    with pytest.raises(checks.NotYet) as error:
+        checks.agrees("backward", notebook, ps2, given, stand_ins=STAND_INS)
+    said = "backward stopped with a right step_back, called so: RuntimeError: mat1 and mat2 shapes"
+    assert str(error.value).startswith(said) and "(line 4 of its cell" in str(error.value)
+    assert "references" not in str(error.value) and "a transpose missing" in str(error.value)
 
 
 def test_a_function_that_is_missing():

@@ -1,13 +1,14 @@
 """Assignment 1, generate and inspect Shapeset: its examples, and the library's answers."""
 
+import itertools
 import math
 
 import numpy as np
 import torch
 
-from course_lib import shapeset
+from course_lib import checks, shapeset
 
-FAULTS = ("none", "classes", "polarity", "mirror", "repeats")
+FAULTS = ("none", "polarity", "mirror", "repeats")
 NAMES = ("A", "B", "C", "D")
 KEPT = 0.4  # the share of the unwanted images that a faulty generator still lets through
 SAMPLE = 3000
@@ -31,11 +32,18 @@ def outline(kind, seed, frame=(32, 32), clockwise=True):
 
 
 def layers(values, seed):
-    """Return masks, two of them (rows, columns), and three grey levels, for `paint`."""
+    """Return two masks (rows, columns) that overlap, and three grey levels, for `paint`."""
     rows, columns = values["frame"]
-    masks = [fill(outline(k, seed + k, (rows, columns)), rows, columns) for k in (2, 0)]
+    lower = fill(outline(2, seed, (rows, columns)), rows, columns)
+    upper = (fill(outline(0, k, (rows, columns)), rows, columns) for k in itertools.count(seed + 1))
+    masks = [lower, next(mask for mask in upper if _overlap(lower, mask))]
     greys = np.random.default_rng(seed).choice(256, 3, replace=False)
     return masks, [int(grey) for grey in greys]
+
+
+def _overlap(one, other):
+    parts = (one & other, one & ~other, other & ~one)
+    return all(int(part.sum()) >= 5 for part in parts)
 
 
 def scenes(seed, count=120):
@@ -80,6 +88,8 @@ def miscosts(values):
     published = math.log(6) / 2 + math.log(9) / 3 + math.log(18) / 6
     return [
         (right / math.log(2), "That is in bits: nats take the natural logarithm."),
+        (right / math.log(10), "That is to base 10: nats take the natural logarithm."),
+        (right / 9, "That is the sum over the classes, divided by 9: are they not weighted yet?"),
         (math.log(9), "That is for nine classes that are equally frequent, or taken for it."),
         (-float(priors.max().log()), "That is what the commonest class alone pays."),
         (-float(priors.log().mean()), "Do all classes come up equally often, to pay?"),
@@ -119,6 +129,13 @@ def estimate(values):
     return rows.mean(), rows.std() / math.sqrt(len(rows))
 
 
+def two(pair):
+    """Part 5: the two numbers of an answer, in a list, tuple, tensor or array; `NotYet` if none."""
+    one_row = isinstance(pair, (list, tuple)) or getattr(pair, "ndim", 0) == 1
+    checks.require(one_row and len(pair) == 2, "estimate should return 2 numbers.")
+    return list(pair)
+
+
 def misestimates(values):
     """Part 5: standard errors that are likely, and what leads to each; for its visible test."""
     rows = values.double().mean(1)
@@ -127,9 +144,14 @@ def misestimates(values):
         (values.std() / math.sqrt(n * k), "That takes all pixels for independent; are they?"),
         (values.std() / math.sqrt(n), "The scatter of pixels is not that of images."),
         (rows.std(), "That is the scatter of one image, not of the mean of all."),
+        (values.double().mean(0).std() / math.sqrt(k), "Which of the two axes counts the images?"),
         (rows.std() / n, "How does the error of a mean fall with the number of images?"),
         (rows.var() / n, "That is the variance of the mean: the error is its root."),
         (rows.std() / math.sqrt(k), "Which of the two numbers counts the images?"),
+        (
+            rows.std() / math.sqrt(n * k),
+            "How many numbers are the means of rows?",
+        ),
     ]
 
 
@@ -147,7 +169,7 @@ def mirror(images):
 def verdicts(values):
     """Part 6: what is wrong with each sample of a class, a dict of NAMES to FAULTS."""
     order = np.random.default_rng([values["seed"], 6]).permutation(len(FAULTS))
-    return {name: FAULTS[k] for name, k in zip(NAMES, order, strict=False)}
+    return {name: FAULTS[k] for name, k in zip(NAMES, order, strict=True)}
 
 
 def samples(values):
@@ -162,7 +184,6 @@ def _faulty(fault, seed):
     drawn = shapeset.parameters(2 * SAMPLE, seed)
     rng = np.random.default_rng([seed, 1])
     unwanted = {
-        "classes": drawn.labels >= 3,
         "polarity": drawn.greys[:, 0] > 127,
         "mirror": drawn.centres[:, 0, 1] > shapeset.FRAME / 2,
     }.get(fault, torch.zeros(len(drawn), dtype=torch.bool))
@@ -174,6 +195,19 @@ def _faulty(fault, seed):
         chosen = chosen[torch.from_numpy(rng.permutation(SAMPLE))]
     drawn = drawn[chosen]
     return shapeset.render(drawn), drawn.labels
+
+
+def form_off(given):
+    """Part 6: what is wrong with the form of the verdicts `given`; an empty text if nothing."""
+    if not isinstance(given, dict):
+        return "verdicts should be a dictionary."
+    if missing := [name for name in NAMES if name not in given]:
+        return f"verdicts lacks {', '.join(missing)}."
+    if odd := [given[name] for name in NAMES if given[name] not in FAULTS]:
+        return f"{odd[0]!r} is none of the verdicts: {', '.join(FAULTS)}, in small letters."
+    if len({given[name] for name in NAMES}) < len(NAMES):
+        return "each verdict belongs to one sample; here one is given twice."
+    return ""
 
 
 def right_verdicts(values, given):
