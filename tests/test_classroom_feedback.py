@@ -37,13 +37,13 @@ PIXEL = (
 GIF = base64.b64encode(b"GIF89a" + bytes(20)).decode()
 WEBP = base64.b64encode(b"RIFF\x1a\0\0\0WEBPVP8 " + bytes(20)).decode()
 PICTURES = f"""
-![the cost < 0.5 after 30 steps](attachment:cost%20curve.png) ![](attachment:film.gif)
+![the cost < 0.5 after 30 steps](attachment:%C3%BCber%20cost.png) ![](attachment:film.gif)
 ![drawn](attachment:drawn.svg) ![false](attachment:false.png) ![gone](attachment:gone.png)
 ![large](attachment:large.jpeg) ![in the text](data:image/webp;base64,{WEBP})
 ![page](data:text/html;base64,PHNjcmlwdD4=) ![x" onerror="alert(11)](attachment:film.gif)
 """
 ATTACHED = {
-    "cost curve.png": {"image/png": PIXEL},
+    "über cost.png": {"image/png": PIXEL},
     "film.gif": {"text/plain": "words", "image/gif": GIF},
     "drawn.svg": {"image/svg+xml": "PHN2Zz48L3N2Zz4="},
     "false.png": {"image/png": "PHNjcmlwdD5hbGVydCgxMik8L3NjcmlwdD4="},

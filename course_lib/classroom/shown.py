@@ -9,7 +9,6 @@ import binascii
 import html
 import html.parser
 import re
-import urllib.parse
 
 from course_lib.classroom import pages
 
@@ -145,7 +144,7 @@ def markdown(text, attachments=None):
 
         def image(self, text, url, title=None):
             place, _, name = url.partition(":")
-            name = urllib.parse.unquote(name)
+            name = _unquoted(name)
             alt = words(text) or title or name
             if place != "attachment" or name not in attached:
                 return f"[picture: {pages.escape(alt)}]"
@@ -165,6 +164,12 @@ def markdown(text, attachments=None):
             f"\n<p><em>[attached, but not in the text: {pages.escape(', '.join(left))}]</em></p>"
         )
     return page
+
+
+def _unquoted(name):
+    """Return a name as it was before a link was made of it: a space for %20."""
+    found = re.sub(rb"%([0-9A-Fa-f]{2})", lambda code: bytes([int(code[1], 16)]), name.encode())
+    return found.decode(errors="replace")
 
 
 def _attached(attachments):
