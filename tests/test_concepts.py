@@ -334,8 +334,8 @@ def by_keyboard(page, choices):
         for _ in range("abcd-".index(letter)):
             page.keyboard.press("ArrowDown")
         page.keyboard.press("Tab")
-        while page.evaluate("() => document.activeElement.matches('mjx-container')"):
-            page.keyboard.press("Tab")  # equations of the next question can be listened to
+        while not page.evaluate("() => document.activeElement.matches('input, button')"):
+            page.keyboard.press("Tab")  # past the equations of the next question, which can speak
     assert page.locator(":focus").inner_text() == MARK
     page.keyboard.press("Enter")
 
@@ -434,6 +434,32 @@ def test_the_result_as_text(check, tmp_path):
     # No cell of a spreadsheet begins like a formula.
     assert lines[-1].split("\t") == ["K-17", "1", "0", "10", WRONG, RIGHT]
     assert "Normalised gain: 1.00" in lines and "Code: =K-17" in lines
+
+
+@in_browser
+def test_an_earlier_result_is_taken_over(check):
+    """By someone who took the questions first on another machine."""
+    answer(check, WRONG[:9] + "-")
+    press(check, MARK)
+    press(check, "Show the explanations anyway")
+    text = check.get_by_label("Your result as text").input_value()
+    check.evaluate("() => localStorage.clear()")
+    check.reload()
+    check.get_by_text("I have an earlier result as text").click()
+    field = check.get_by_label("Paste the text here")
+    cut = text.replace(" -\n", "\n")
+    assert cut != text
+    for other in ("", cut, text.replace("Edition: 1", "Edition: 2")):
+        field.fill(other)
+        press(check, "Take it over")
+        says(check, "no result of these questions")
+        check.evaluate("() => { document.querySelector('[role=status]').textContent = ''; }")
+    field.fill(text)
+    press(check, "Take it over")
+    says(check, "is here again")
+    check.reload()
+    assert rows(check)[-1][:2] == ["All", "0 of 10"]
+    assert check.get_by_label("Your result as text").input_value() == text
 
 
 @in_browser

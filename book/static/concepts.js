@@ -78,11 +78,23 @@
     if (after) {
       const g = gain(scores[0], scores[1], questions.length);
       lines.push(`Normalised gain: ${g === null ? "none to be had" : g.toFixed(2)}`);
-      lines.push(`Explanations read before the second time: ${state.shown ? "yes" : "no"}`);
     }
+    lines.push(`Explanations read before the second time: ${state.shown ? "yes" : "no"}`);
     // A spreadsheet would take what begins like this for a formula.
     const safe = code.replace(/^[=+@-]+|\t/g, "");
     return [...lines, [safe, edition, ...scores, ...rows].join("\t"), ""].join("\n");
+  }
+
+  // Reads such a text again; null if it is none of this edition.
+  function fromText(text, edition, count) {
+    const run = (name) => {
+      const [, when, choices] = text.match(new RegExp(`^${name}, (\\d{4}-\\d\\d-\\d\\d): .* answers ([a-e -]+?)\\s*$`, "m")) || [];
+      const letters = (choices || "").split(" ");
+      return letters.length === count && letters.every((letter) => letter.length === 1) ? { when, choices: letters } : undefined;
+    };
+    const [before, after] = [run("Before"), run("After")];
+    if (!before || !new RegExp(`^Edition: ${edition}\\s*$`, "m").test(text)) return null;
+    return { before, after, shown: /second time: yes/.test(text) };
   }
 
   /* -- the questions ------------------------------------------------------------------------------- */
@@ -232,12 +244,30 @@
       return fold;
     }
 
+    // For whoever took it first in another browser, or in one that forgets.
+    function takeOver() {
+      const text = make("textarea", { rows: "4", id: "concept-earlier" });
+      const read = () => {
+        const found = fromText(text.value, edition, questions.length);
+        if (!found) {
+          say("This is no result of these questions: paste the whole text.");
+          text.focus();
+          return;
+        }
+        state = found;
+        settle("Your earlier result is here again.");
+      };
+      return make("details", {}, make("summary", {}, "I have an earlier result as text"),
+        make("p", {}, make("label", { for: "concept-earlier" }, "Paste the text here")), text,
+        make("div", { class: "buttons" }, button("Take it over", read)));
+    }
+
     function taking(time) {
       const done = chosen().filter(Boolean).length;
       const what = time === "after" ? "The second time: the same questions, without a look at your first answers." : "The first time, before the course.";
       const count = make("p", {}, `${what} ${done} of ${questions.length} answered.`);
       const buttons = [button("Mark my answers", mark, "main"), ...(done || state.before ? [button("Erase my answers", erase)] : [])];
-      return [count, make("div", { class: "buttons" }, ...buttons)];
+      return [count, make("div", { class: "buttons" }, ...buttons), ...(done || state.before ? [] : [takeOver()])];
     }
 
     function show(...parts) {

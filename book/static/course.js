@@ -213,7 +213,16 @@
     }
   }
 
+  // The theme's button that unfolds a page's subpages in the sidebar is an arrow without a name.
+  function nameFolds() {
+    for (const button of document.querySelectorAll(".bd-sidebar-primary li > details > summary")) {
+      const page = button.closest("li").querySelector("a").textContent.trim();
+      button.setAttribute("aria-label", `Pages under: ${page}`);
+    }
+  }
+
   function start() {
+    nameFolds();
     document.querySelectorAll("div.admonition.prediction").forEach(setUp);
     openAllAfterSearch();
     openTarget();
