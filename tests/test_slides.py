@@ -178,6 +178,17 @@ def test_without_a_book_it_says_what_to_do(tmp_path, capsys):
     assert "No slides: no book yet. Run 'make book'" in capsys.readouterr().out
 
 
+def test_a_book_without_its_slides_has_problems(tmp_path, monkeypatch, capsys):
+    """`make book` ends with their status, and its own comes first."""
+    monkeypatch.setattr(book, "_run", lambda *_: 0)
+    assert book.build(tmp_path) == 1
+    assert "No slides: no book yet" in capsys.readouterr().out
+    monkeypatch.setattr(slides, "write", lambda root: None)
+    assert book.build(tmp_path) == 0
+    monkeypatch.setattr(book, "_run", lambda *_: 2)
+    assert book.build(tmp_path) == 2
+
+
 def test_a_deck_that_cannot_be_made_leaves_none_of_before(tmp_path):
     """A page of older lessons would pass for the slides of these."""
     old = tmp_path / slides.TARGET
@@ -414,6 +425,7 @@ def test_without_a_script_it_is_one_long_page(lecture, width):
     assert page.locator(".face:visible").count() == len(SLIDES)
     assert page.locator(".live svg[role=img]:visible").count() == len(pieces("widget"))
     assert page.locator("math:visible").count() >= 10
+    assert page.locator("button:visible").count() == 0  # none that would do nothing
     page.locator(".notes summary").nth(2).click()
     assert page.locator(".notes div:visible").count() == 1
     page.locator("#list summary").click()
