@@ -19,7 +19,7 @@ import nbformat
 import pytest
 from zoo import SOURCE, WRITTEN, changed, hand_in, solved
 
-from course_lib.classroom import course, grade
+from course_lib.classroom import course, grade, mend
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def path_time(made, name):
 
 def mended(notebook, stub, tmp_path):
     (tmp_path / "ps2.ipynb").write_text(json.dumps(notebook))
-    return grade.choose(tmp_path, "ps2", stub)
+    return mend.choose(tmp_path, "ps2", stub)
 
 
 def test_what_was_not_touched_comes_back_as_it_was(stub, tmp_path):
@@ -181,8 +181,8 @@ def test_changed_kinds_and_odd_metadata_are_mended(stub, tmp_path):
 )
 def test_whatever_is_no_notebook_says_so(stub, tmp_path, text):
     (tmp_path / "ps2.ipynb").write_bytes(text.encode("latin-1"))
-    with pytest.raises(grade.Unusable, match="is not a notebook"):
-        grade.choose(tmp_path, "ps2", stub)
+    with pytest.raises(mend.Unusable, match="is not a notebook"):
+        mend.choose(tmp_path, "ps2", stub)
 
 
 def test_of_several_notebooks_the_one_with_most_work_is_taken(stub, tmp_path):
@@ -202,8 +202,8 @@ def test_links_and_hidden_files_are_not_read(stub, tmp_path):
     folder.mkdir()
     (folder / "ps2.ipynb").symlink_to(tmp_path / "away.ipynb")
     (folder / ".ps2.ipynb").write_text("x")
-    with pytest.raises(grade.Unusable, match="the folder is empty"):
-        grade.choose(folder, "ps2", stub)
+    with pytest.raises(mend.Unusable, match="the folder is empty"):
+        mend.choose(folder, "ps2", stub)
 
 
 def test_nothing_to_grade_is_said(released):
