@@ -18,7 +18,7 @@ def output_delta(logits, labels):
     p = e / e.sum(1, keepdims=True)
     for row, label in enumerate(labels):
         p[row, int(label)] -= 1
-    return p
+    return p.tolist()
 """,
     "ps2-step-back": """
 def step_back(delta, weight, z, activation):
@@ -38,7 +38,7 @@ def weight_gradients(z, delta):
     "ps2-backward": """
 def backward(weights, activation, z, logits, labels):
     print("a line for debugging " * 1000)
-    delta = output_delta(logits, labels)
+    delta = torch.as_tensor(output_delta(logits, labels))
     deltas, dW, db = [], [], []
     for i in reversed(range(len(weights))):
         w, b = weight_gradients(z[i], delta)
@@ -49,7 +49,8 @@ def backward(weights, activation, z, logits, labels):
 """,
     "ps2-numerical": """
 def numerical_gradient(cost, w, h):
-    gradient = torch.zeros_like(w)
+    w = w.numpy()
+    gradient = np.zeros(w.shape)
     for i in range(w.shape[0]):
         for j in range(w.shape[1]):
             w[i, j] += h
@@ -137,6 +138,23 @@ MISTAKES = {
         "ps2-output-delta", "torch.softmax(logits, 1)", "logits.exp() / logits.exp().sum(1, True)",
         {"ps2-large-logits-test": "not finite: it holds nan"},
     ),
+    "one maximum for the whole batch": (
+        "ps2-output-delta", "torch.softmax(logits, 1)",
+        "(logits - logits.max()).exp() / (logits - logits.max()).exp().sum(1, True)",
+        {"ps2-large-logits-test": "not finite: it holds nan"},
+    ),
+    "logits cut at 700": (
+        "ps2-output-delta", "torch.softmax(logits, 1)", "torch.softmax(logits.clamp(max=700), 1)",
+        {"ps2-large-logits-test": "right in"},
+    ),
+    "as many classes as labels show": (
+        "ps2-output-delta", "one_hot(labels, logits.shape[1])", "one_hot(labels)",
+        {"ps2-output-delta-test": "right in 17 of its 68"},
+    ),
+    "the class's number of classes": (
+        "ps2-output-delta", "logits.shape[1]", 'setting["sizes"][-1]',
+        {"ps2-output-delta-test": "stopped with", "ps2-large-logits-test": "stopped with"},
+    ),
     "mean at the output already": (
         "ps2-output-delta", "return torch.softmax(logits, 1) - target",
         "return (torch.softmax(logits, 1) - target) / len(logits)",
@@ -154,6 +172,15 @@ MISTAKES = {
         "ps2-step-back", "activation.slope(z)", "(1 - z**2)",
         {"ps2-slope-test": "not right"},
     ),
+    "the notebook's own activation": (
+        "ps2-step-back", "activation.slope(z)", "net.activation.slope(z)",
+        {"ps2-step-back-test": "not right", "ps2-slope-test": "not right"},
+    ),
+    "slope by the sign of z": (
+        "ps2-step-back", "activation.slope(z)",
+        "(1 - z**2 if (z < 0).any() else z * (1 - z))",
+        {"ps2-slope-test": "not right"},
+    ),
     "works in place": (
         "ps2-step-back", "return activation.slope(z) * (delta @ weight.T)",
         "delta *= 1.5\n    return activation.slope(z) * (delta / 1.5 @ weight.T)",
@@ -162,6 +189,10 @@ MISTAKES = {
     "the sum for the mean": (
         "ps2-weight-gradients", " / len(z)", "",
         {"ps2-weight-gradient-test": "mean is asked for"},
+    ),
+    "the class's batch": (
+        "ps2-weight-gradients", "/ len(z)", '/ setting["batch"]',
+        {"ps2-weight-gradient-test": "times"},
     ),
     "the transposed gradient": (
         "ps2-weight-gradients", "z.T @ delta", "delta.T @ z",
@@ -183,6 +214,21 @@ MISTAKES = {
         "ps2-backward", "range(len(weights) - 2, -1, -1)", "range(len(weights) - 2, 0, -1)",
         {"ps2-deltas-test": "should be", "ps2-gradients-test": ""},
     ),
+    "three hidden layers only": (
+        "ps2-backward", "range(len(weights) - 2, -1, -1)", "(2, 1, 0)",
+        {"ps2-deltas-test": "stopped with IndexError", "ps2-gradients-test": "IndexError"},
+    ),
+    "autograd in place of differences": (
+        "ps2-numerical", "    gradient = torch.empty_like(w)",
+        "    w = w.clone().requires_grad_()\n"
+        "    return torch.autograd.grad(cost(w), w)[0]\n    gradient = torch.empty_like(w)",
+        {"ps2-difference-test": "does not require grad", "ps2-central-test": "not require grad"},
+    ),
+    "a width of its own": (
+        "ps2-numerical", "    gradient = torch.empty_like(w)",
+        "    h = 1e-4\n    gradient = torch.empty_like(w)",
+        {"ps2-difference-test": "the same for h = 0.1 and h = 0.001"},
+    ),
     "a step to one side": (
         "ps2-numerical", "- cost(w - step)) / (2 * h)", "- cost(w)) / h",
         {"ps2-central-test": "to one side only"},
@@ -196,6 +242,27 @@ MISTAKES = {
     ),
     "the rate forgotten": (
         "ps2-fall", 'setting["rate"] * ', "", {"ps2-fall-test": "learning rate is missing"},
+    ),
+    "weights alone": (
+        "ps2-fall", "found.weights + found.biases", "found.weights",
+        {"ps2-fall-test": "There are biases, too"},
+    ),
+    "deltas for gradients": (
+        "ps2-fall", "found.weights + found.biases", "found.pre_activations",
+        {"ps2-fall-test": "Those are the deltas"},
+    ),
+    "the true fall": (
+        "ps2-fall", "fall = ",
+        """
+step = [p - setting["rate"] * g[0] for p, g in
+        zip(net.weights + net.biases, found.weights + found.biases)]
+cost = [torch.nn.functional.cross_entropy(model(net.z[0]).logits[0], net.labels)]
+for p, q in zip(model.weights + model.biases, step):
+    p.copy_(q)
+cost += [torch.nn.functional.cross_entropy(model(net.z[0]).logits[0], net.labels)]
+fall = (cost[0] - cost[1]).item()
+unused = """,
+        {"ps2-fall-test": "the true fall of one step"},
     ),
 }  # fmt: skip
 
@@ -219,7 +286,7 @@ def test_stored_answers_of_the_visible_tests_earn_nothing():
     stored = ps2.output_delta(net.logits, net.labels).tolist()
     answer = f"def output_delta(logits, labels):\n    return torch.tensor({stored})"
     said = assignment.marked(SOURCE, {"ps2-output-delta": answer})
-    assert "shape" in said["ps2-output-delta-test"] and said["ps2-large-logits-test"]
+    assert said["ps2-output-delta-test"] and said["ps2-large-logits-test"]
 
 
 def test_published_numbers_earn_nothing_in_a_class():

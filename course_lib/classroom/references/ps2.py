@@ -73,7 +73,15 @@ def backward(weights, activation, z, logits, labels):
 
 
 def valley(seed):
-    """Part 5: a smooth function of a matrix, of which the derivatives are known."""
+    """Part 5: a smooth function of a matrix, tensor or array, that gives numbers alone.
+
+    Nothing can be differentiated through it: autograd sees a constant.
+    """
+    function = _valley(seed)
+    return lambda w: function(torch.as_tensor(w).detach())
+
+
+def _valley(seed):
     a, b, c = torch.rand(3, generator=torch.Generator().manual_seed(seed)).tolist()
     return lambda w: (torch.sin((1 + a) * w) + (1 + b) * w**2).sum() + (1 + c) * w[0].prod()
 
@@ -81,7 +89,13 @@ def valley(seed):
 def valley_gradient(seed, w):
     """The exact gradient of `valley` at w, by autograd."""
     w = w.detach().clone().requires_grad_()
-    return torch.autograd.grad(valley(seed)(w), w)[0]  # torch.func takes a second to import
+    return torch.autograd.grad(_valley(seed)(w), w)[0]  # torch.func takes a second to import
+
+
+def same_width(one, other):
+    """Part 5: whether quotients of two widths are the same: then the width has not been used."""
+    one, other = (torch.as_tensor(x, dtype=torch.float64) for x in (one, other))
+    return one.shape == other.shape and torch.allclose(one, other, rtol=0, atol=1e-9)
 
 
 def cost_evaluations(sizes):
@@ -93,7 +107,7 @@ def first_order_fall(values):
     """Part 6: the fall of the mean cost that the gradient promises of one step of `rate`."""
     net = example(values)
     _, weights, biases = backward(net.weights, net.activation, net.z, net.logits, net.labels)
-    return values["rate"] * sum(float(g.square().sum()) for g in (*weights, *biases))
+    return values["rate"] * _squares((*weights, *biases))
 
 
 def miscounts(sizes):
@@ -107,3 +121,37 @@ def miscounts(sizes):
         (weights + biases + 1, "That is for differences to one side."),
         (2 * (weights + sum(sizes)), "Are there biases at the inputs?"),
     ]
+
+
+def hints_fall(values):
+    """Part 6: falls that are likely, and what leads to each; for its visible test."""
+    rate, batch, right = values["rate"], values["batch"], first_order_fall(values)
+    net = example(values)
+    deltas, weights, biases = backward(net.weights, net.activation, net.z, net.logits, net.labels)
+    true = _cost(net, net.weights, net.biases) - _cost(
+        net,
+        [w - rate * g for w, g in zip(net.weights, weights, strict=True)],
+        [b - rate * g for b, g in zip(net.biases, biases, strict=True)],
+    )
+    return [
+        (true, "That is the true fall of one step; what does the gradient alone promise?"),
+        (right / rate, "The learning rate is missing."),
+        (right * rate, "The learning rate is in it twice."),
+        (right * batch**2, "That is for the gradient of the sum of the costs, not of their mean."),
+        ((right * rate) ** 0.5, "That is the length of the step, not what it gains."),
+        (rate * _squares(weights), "There are biases, too."),
+        (rate * _squares(biases), "There are weights, too."),
+        (rate * _squares(deltas), "Those are the deltas: the gradients of what are asked for?"),
+    ]
+
+
+def _squares(tensors):
+    return sum(float(one.square().sum()) for one in tensors)
+
+
+def _cost(net, weights, biases):
+    z = net.z[0]
+    for w, b in zip(weights, biases, strict=True):
+        s = z @ w + b
+        z = net.activation.function(s)
+    return float(torch.nn.functional.cross_entropy(s, net.labels))
