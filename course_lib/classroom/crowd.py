@@ -33,7 +33,7 @@ class Watch:
     """Counts this process's descendants from now on, and kills them all above a limit."""
 
     def __init__(self, limit):
-        self.limit, self._ended = limit, threading.Event()
+        self.limit, self._ended, self._killing = limit, False, threading.Lock()
         self.able = (_PROC / "self/task" / str(os.getpid()) / "children").is_file()
         if self.able:
             # Whose parent has ended becomes a child of this process: nobody slips away.
@@ -41,9 +41,9 @@ class Watch:
             threading.Thread(target=self._look, daemon=True).start()
 
     def ended(self):
-        """Whether they were killed since this was asked last."""
-        was = self._ended.is_set()
-        self._ended.clear()
+        """Whether they were killed since this was asked last; it waits until all of them are."""
+        with self._killing:
+            was, self._ended = self._ended, False
         return was
 
     def _look(self):
@@ -52,9 +52,10 @@ class Watch:
             there = descendants()
             if sum(map(_threads, there)) > self.limit:
                 _bury(there)
-                if sum(map(_threads, descendants())) > self.limit:
-                    self._ended.set()
-                    _kill_all()
+                with self._killing:  # nothing new is started meanwhile, which would be killed, too
+                    if sum(map(_threads, descendants())) > self.limit:
+                        self._ended = True
+                        _kill_all()
 
 
 def descendants():
