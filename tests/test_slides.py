@@ -326,6 +326,17 @@ def test_a_link_opens_its_slide(lecture):
 
 
 @shown
+def test_a_link_to_the_state_of_a_figure_opens_its_slide(lecture):
+    place, reference = pieces("widget")[0]
+    assert reference.startswith("signal")
+    page = lecture("#signal:depth=20&scheme=normalized")
+    page.locator(".current [data-mounted]").wait_for()
+    depth = "() => document.querySelector('.current .course-widget').model.get('depth') === 20"
+    page.wait_for_function(depth)
+    assert page.evaluate(CURRENT) == place + 1
+
+
+@shown
 def test_notes_and_clock_show_what_was_planned(lecture):
     page = lecture()
     page.clock.install()

@@ -357,7 +357,8 @@ def page(root=ROOT):
     style = (static / "course.css").read_text()
     colours = re.findall(r'^html\[data-theme="(?:light|dark)"\] (\{.*?\})', style, re.M | re.S)
     font = (static / "vendor/fonts/source-sans-3-latin-wght-normal.woff2").read_bytes()
-    script = [*deck.widgets.values(), widgets.base._shim(), (source.parent / "deck.js").read_text()]
+    mount = (widgets.base.FOLDER / "mount.js").read_text()
+    script = [*deck.widgets.values(), mount, (source.parent / "deck.js").read_text()]
     fill = {
         "TITLE": re.sub("<.*?>", "", titles[0][1]),
         "ICON": base64.b64encode((static / "favicon.svg").read_bytes()).decode(),

@@ -16,7 +16,7 @@
 
   /* -- moving ------------------------------------------------------------------------------ */
 
-  function show(index, { tell = true, focus = true } = {}) {
+  function show(index, { tell = true, focus = true, link = true } = {}) {
     at = Math.max(0, Math.min(slides.length - 1, index));
     for (const [i, slide] of slides.entries()) slide.classList.toggle("current", i === at);
     find("number").textContent = `${at + 1} / ${slides.length}`;
@@ -24,7 +24,7 @@
     find("list").open = false;
     tick();
     if (!isDeck()) return;
-    if (location.hash.slice(1) !== String(at + 1)) history.replaceState(null, "", `#${at + 1}`);
+    if (link && location.hash.slice(1) !== String(at + 1)) history.replaceState(null, "", `#${at + 1}`);
     if (focus) slides[at].focus({ preventScroll: true });
     scrollTo(0, 0);
     if (tell && other && !other.closed) other.postMessage({ slide: at }, "*");
@@ -119,6 +119,6 @@
 
   root.classList.add("js");
   fit();
-  show(asked() - 1, { focus: false });
+  show(asked() - 1, { focus: false, link: false });
   setInterval(tick, 1000);
 })();
