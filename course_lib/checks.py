@@ -216,15 +216,17 @@ def _many(what):
 
 
 def _entry(mine, its, wrong):
-    """Say where a partly right array is wrong first and, in a row of numbers, by which factor."""
+    """Say where a partly right array is wrong and, in a row of numbers, by which factor."""
     place = tuple(map(int, np.argwhere(wrong)[0]))
     if mine.ndim > 1:
-        return f"; the first that is not: {list(place)}, counted from 0"
-    said = f"; the first that is not, counted from 0: {place[0]}"
+        return f"; entry {list(place)}, counted from 0, is not"
+    # The one beside a right one: in a chain of products it has one wrong factor, the others more.
+    place = next(k for k in np.flatnonzero(wrong) if not wrong[max(k - 1, 0) : k + 2].all())
     whole = (its == np.round(its)).all()  # of class numbers, a ratio says nothing
     if whole or its[place] * mine[place] <= 0:
-        return said
-    return f"{said}, {mine[place] / its[place]:.3g} times what it should be"
+        return f"; entry {place}, counted from 0, is not"
+    ratio = mine[place] / its[place]
+    return f"; entry {place}, counted from 0, is {ratio:.3g} times what it should be"
 
 
 def require(condition, sentence):

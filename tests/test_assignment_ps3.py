@@ -180,7 +180,7 @@ def test_any_correct_way_passes():
 MISTAKES = {
     "fan-out on the way up": (
         "ps3-forward", "zip(sizes[:-2], variances)", "zip(sizes[1:-1], variances)",
-        {"ps3-forward-test": "right in 1 of its 4"},
+        {"ps3-forward-test": "entry 1, counted from 0, is "},
     ),
     "the logits, too": (
         "ps3-forward", "zip(sizes[:-2], variances)", "zip(sizes[:-1], variances)",
@@ -190,7 +190,7 @@ MISTAKES = {
         "ps3-forward", "[mean_square]", "[1.0]", {"ps3-forward-test": "right but for a factor"},
     ),
     "fan-in on the way down": (
-        "ps3-backward", "sizes[i + 1]", "sizes[i]", {"ps3-backward-test": "right in 1 of its 4"},
+        "ps3-backward", "sizes[i + 1]", "sizes[i]", {"ps3-backward-test": "entry 2, counted from 0, is "},
     ),
     "as the paper prints it": (
         "ps3-backward", "range(len(variances) - 1, 0, -1)", "range(len(variances) - 1, -1, -1)",
@@ -198,7 +198,7 @@ MISTAKES = {
     ),
     "one matrix too low": (
         "ps3-backward", "sizes[i + 1] * variances[i]", "sizes[i] * variances[i - 1]",
-        {"ps3-backward-test": "right in 1 of its 4"},
+        {"ps3-backward-test": "entry 2, counted from 0, is "},
     ),
     "from the bottom": (
         "ps3-backward", "torch.tensor(found, ", "torch.tensor(found[::-1], ",

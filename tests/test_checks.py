@@ -209,22 +209,24 @@ def outer(x):
         checks.call("outer", notebook, (3,))
 
 
-def test_the_first_wrong_entry_is_named():
+def test_a_wrong_entry_is_named():
     """By its place; in a row of numbers that are not whole by its ratio, too."""
     right = torch.tensor([0.5, 0.25, 0.125])
     off = checks.difference(right * torch.tensor([1, 2, 1]), right, "the nine shares of A")
     assert off == (
-        "the nine shares of A are right in 2 of their 3 entries; the first that is not, counted "
-        "from 0: 1, 2 times what it should be."
+        "the nine shares of A are right in 2 of their 3 entries; entry 1, counted from 0, is 2 "
+        "times what it should be."
     )
+    off = checks.difference(right * torch.tensor([9, 3, 1]), right, "the chain")
+    assert "; entry 1, counted from 0, is 3 times" in off, "the step beside a right one"
+    off = checks.difference(right * torch.tensor([1, 3, 9]), right, "the chain")
+    assert "; entry 1, counted from 0, is 3 times" in off
     off = checks.difference([1, 2, 5], [1, 2, 3], "the class")
     assert off == "the class[2] is right but for a factor: it is 1.67 times what it should be."
     off = checks.difference([1, 2, 5], torch.tensor([1, 2, 3]), "the class")
-    assert (
-        off == "the class is right in 2 of its 3 entries; the first that is not, counted from 0: 2."
-    )
+    assert off == "the class is right in 2 of its 3 entries; entry 2, counted from 0, is not."
     off = checks.difference([[True, True], [False, True]], torch.eye(2), "the mask")
-    assert off.endswith("3 of its 4 entries; the first that is not: [0, 1], counted from 0.")
+    assert off.endswith("3 of its 4 entries; entry [0, 1], counted from 0, is not.")
 
 
 @pytest.mark.parametrize(

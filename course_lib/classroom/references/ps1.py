@@ -173,7 +173,7 @@ def verdicts(values):
 
 
 def samples(values):
-    """Return, for each of NAMES, 3000 images (n, 1024) and their labels; see `verdicts`."""
+    """Return, for each of NAMES, images (`SAMPLE`, 1024); see `verdicts`."""
     return {
         name: _faulty(fault, 10 * values["seed"] + k)
         for k, (name, fault) in enumerate(verdicts(values).items())
@@ -193,8 +193,7 @@ def _faulty(fault, seed):
         again = rng.integers(0, SAMPLE * 9 // 10, SAMPLE // 10)
         chosen[-len(again) :] = chosen[torch.from_numpy(again)]
         chosen = chosen[torch.from_numpy(rng.permutation(SAMPLE))]
-    drawn = drawn[chosen]
-    return shapeset.render(drawn), drawn.labels
+    return shapeset.render(drawn[chosen])
 
 
 def form_off(given):
