@@ -190,7 +190,8 @@ MISTAKES = {
         "ps3-forward", "[mean_square]", "[1.0]", {"ps3-forward-test": "right but for a factor"},
     ),
     "fan-in on the way down": (
-        "ps3-backward", "sizes[i + 1]", "sizes[i]", {"ps3-backward-test": "entry 2, counted from 0, is "},
+        "ps3-backward", "sizes[i + 1]", "sizes[i]",
+        {"ps3-backward-test": "entry 2, counted from 0, is "},
     ),
     "as the paper prints it": (
         "ps3-backward", "range(len(variances) - 1, 0, -1)", "range(len(variances) - 1, -1, -1)",
