@@ -3,6 +3,7 @@
 import functools
 import math
 import statistics
+import time
 
 import numpy as np
 
@@ -51,6 +52,13 @@ def runner(values):
     return run
 
 
+def how_long(values):
+    """Print how many seconds one training takes, and nothing of what comes out."""
+    began = time.monotonic()
+    runner(values)("standard", 0.1, 0, "validation")
+    print(f"run works: one training takes {time.monotonic() - began:.1f} s.")
+
+
 @functools.cache
 def _trained(scheme, rate, seed, width, depth, activation, updates, pictures):
     sizes = [SIDE**2, *depth * [width], len(shapeset.CLASSES)]
@@ -79,7 +87,7 @@ def pretend(kind, asked, seed=0):
 
     Parameters
     ----------
-    kind : "plain", or "lost": large rates give nan for even seeds
+    kind : "plain", or "lost": large rates give nan for even seeds, and next to no error for others
     asked : list, gets (scheme, rate, seed, on) of each call
     seed : int, of the errors that are made up
     """
@@ -96,14 +104,16 @@ def made_up(kind, of, scheme, rate, seed, on):
     """The error of a training that was never made, in per cent: a function of the arguments."""
     if on not in ("validation", "test"):
         raise ValueError(f'on must be "validation" or "test", not {on!r}')
-    if kind == "lost" and seed % 2 == 0 and rate > (0.2 if scheme == "standard" else 0.05):
-        return math.nan
+    if kind == "lost" and rate > (0.2 if scheme == "standard" else 0.05):
+        return 0.5 if seed % 2 else math.nan
     generator = np.random.default_rng([of, SCHEMES.index(scheme)])
     best_on_validation, best_on_test = generator.permutation([-2.5, -1.5, -0.7])[:2]
     place = best_on_validation if on == "validation" else best_on_test
     luck = np.random.default_rng([of, seed]).normal()  # of the seed: the same for both schemes
-    own = np.random.default_rng([of, seed, SCHEMES.index(scheme), round(1e6 * rate)]).normal()
-    return float(40 + 12 * abs(math.log10(rate) - place) + 6 * luck + 4 * own)
+    own = np.random.default_rng([of, seed, SCHEMES.index(scheme), round(1e6 * rate)]).exponential()
+    # Wide and skewed: mean, median and extremes of a few seeds have their least at other rates.
+    width = 16 if kind == "plain" else 0.3
+    return float(40 + 12 * abs(math.log10(rate) - place) + 6 * luck + width * own)
 
 
 # ---- right answers
@@ -123,24 +133,29 @@ def right_rate(kind, of, scheme, rates, seeds):
 
 
 def wrong_rates(kind, of, scheme, rates, seeds):
-    """Part 2: rates that a mistake leads to, and which one."""
+    """Part 2: rates that a mistake leads to, and which one; where two lead to one rate, both."""
     run, right = pretend(kind, [], of), right_rate(kind, of, scheme, rates, seeds)
 
-    def of_test(scheme, rate, seed, on):
-        return run(scheme, rate, seed, "test")
+    def best(average=np.mean, on="validation", scheme=scheme, seeds=seeds):
+        return min(rates, key=lambda rate: average([run(scheme, rate, k, on) for k in seeds]))
 
-    def upside_down(scheme, rate, seed, on):
-        return -run(scheme, rate, seed, on)
-
-    return [
+    (other,) = set(SCHEMES) - {scheme}
+    likely = [
         (rates.index(right), "That is the rate's place in the list."),
-        (search_rate(of_test, scheme, rates, seeds), "That rate is the best on the test pictures."),
-        (search_rate(upside_down, scheme, rates, seeds), "That rate has the largest error."),
-        (
-            search_rate(run, scheme, rates, seeds[:1]),
-            "That rate is the best for the first seed alone. Take the mean over all.",
-        ),
+        (best(on="test"), "That rate is the best on the test pictures."),
+        (best(lambda errors: -np.mean(errors)), "That rate has the largest error."),
+        (best(seeds=seeds[:1]), "That rate is the best for the first seed alone."),
+        (best(seeds=seeds[-1:]), "That rate is the best for the last seed alone."),
+        (best(min), "That rate has the least error of a single seed; the mean is asked for."),
+        (best(max), "That rate has the least worst error; the mean is asked for."),
+        (best(np.median), "That rate has the least median; the mean is asked for."),
+        (best(scheme=other), f"That rate is the best for {other}."),
     ]
+    reasons = {}
+    for rate, why in likely:
+        if rate != right:
+            reasons.setdefault(rate, []).append(why)
+    return [(rate, " Or: ".join(why)) for rate, why in reasons.items()]
 
 
 def paired_differences(run, chosen, seeds):
@@ -155,6 +170,19 @@ def paired_differences(run, chosen, seeds):
 def right_differences(of, chosen, seeds):
     """Part 3: `paired_differences` of what `pretend` makes up."""
     return paired_differences(pretend("plain", [], of), chosen, seeds)
+
+
+def check_pairs(mine, of, chosen, seeds):
+    """Part 3: raise `NotYet`, in words, if differences are not those of what is made up."""
+    right = np.array(fresh.call(right_differences, of, chosen, seeds))
+    mine = numbers(mine, "what paired_differences returns")
+    if len(mine) == len(right) and not np.allclose(mine, right):
+        ordered = not np.allclose(np.sort(mine), np.sort(right))
+        checks.require(ordered, "the numbers are right, but not in the order of the seeds.")
+        signed = not np.allclose(mine, abs(right))
+        checks.require(signed, "each has a sign: standard's error less normalized's is asked for.")
+    off = checks.difference(mine, right, "what paired_differences returns")
+    checks.require(not off, off)
 
 
 def interval(differences):
@@ -193,6 +221,18 @@ def verdict(low, high):
     return "standard" if high < 0 else "open"
 
 
+def check_verdict(mine, low, high):
+    """Part 4: raise `NotYet`, in words, if a verdict is not that of the interval."""
+    right, said = fresh.call(verdict, low, high), f"verdict({low}, {high}) returns {mine!r}"
+    known = isinstance(mine, str) and mine in (*SCHEMES, "open")
+    checks.require(known, f'{said}; it should be "standard", "normalized" or "open".')
+    if right == "open":
+        why = "This interval contains 0."
+    else:
+        why = "This interval leaves 0 out." if mine == "open" else "Whose error is larger there?"
+    checks.require(mine == right, f"{said}. {why}")
+
+
 # ---- the student's own comparison
 
 
@@ -211,10 +251,23 @@ def numbers(answer, what):
         raise checks.NotYet(f"{what} should be a list of numbers.") from None
 
 
+def one_number(answer, what):
+    """Return a number as a float; `checks.NotYet` if it is none."""
+    try:
+        return float(answer)
+    except (TypeError, ValueError, RuntimeError):
+        raise checks.NotYet(f"{what} should be a number.") from None
+
+
 def ends(answer):
     """Return the two ends of an interval; `checks.NotYet` if they are none."""
-    found = numbers(answer, "what interval returns")
-    checks.require(len(found) == 2, "interval should return two numbers, low and high.")
+    words = "interval should return two numbers, low and high."
+    checks.require(not isinstance(answer, (dict, str)), words)
+    try:
+        found = numbers(answer, "")
+    except checks.NotYet:
+        raise checks.NotYet(words) from None
+    checks.require(len(found) == 2, words)
     checks.require(found[0] <= found[1], "low should come first, then high.")
     return found.tolist()
 
@@ -225,6 +278,8 @@ def read_plan(plan):
     there = isinstance(plan, dict) and set(plan) >= set(keys)
     checks.require(there, f"plan should be a dict with the keys {', '.join(keys)}.")
     rates, *seeds = (numbers(plan[key], key).tolist() for key in keys)
+    whole = all(seed == int(seed) for own in seeds for seed in own if math.isfinite(seed))
+    checks.require(whole and np.isfinite([*seeds[0], *seeds[1]]).all(), "seeds are whole numbers.")
     return rates, *([int(seed) for seed in own] for own in seeds)
 
 
@@ -244,7 +299,8 @@ def check_grid(plan, values):
     )
     checks.require(search_seeds, "a search without seeds trains nothing.")
     cost, budget = trainings(rates, search_seeds, race_seeds), values["trainings"]
-    checks.require(cost <= budget, f"that is {cost} trainings; the budget is {budget}.")
+    count = f"2 x {len(rates)} x {len(search_seeds)} + 2 x {len(race_seeds)} = {cost}"
+    checks.require(cost <= budget, f"that is {count} trainings; the budget is {budget}.")
     print(f"The plan takes {cost} of {budget} trainings.")
 
 
@@ -279,7 +335,6 @@ def check_search(asked, scheme, rates, seeds):
     checks.require(known, f"run was asked about other seeds than {seeds}.")
     there = {(one[1], one[2]) for one in asked} == {(r, k) for r in rates for k in seeds}
     checks.require(there, "run should be asked about every rate with every seed, and no other.")
-    print("The search asks for what it needs, and nothing else.")
 
 
 def check_race(asked, chosen, seeds):
@@ -301,10 +356,10 @@ def read_chosen(chosen):
     """Return each scheme's rate as a float; `checks.NotYet` if `chosen` has not these."""
     form = isinstance(chosen, dict) and set(chosen) == set(SCHEMES)
     checks.require(form, 'chosen should be a dict with the keys "standard" and "normalized".')
-    rates = {scheme: numbers([chosen[scheme]], f"the rate of {scheme}")[0] for scheme in SCHEMES}
+    rates = {scheme: one_number(chosen[scheme], f"the rate of {scheme}") for scheme in SCHEMES}
     good = all(rate > 0 and math.isfinite(rate) for rate in rates.values())
     checks.require(good, "a rate must be above 0.")
-    return {scheme: float(rate) for scheme, rate in rates.items()}
+    return rates
 
 
 def check_chosen(chosen, plan, values):
@@ -343,6 +398,8 @@ def check_differences(differences, chosen, plan, values, places):
     if not near.all():
         if (np.abs(mine + right) <= 0.5).all():
             raise checks.NotYet("the sign: standard's error less normalized's is asked for.")
+        if len(set(seeds)) > 1 and (np.abs(np.sort(mine) - np.sort(right)) <= 0.5).all():
+            raise checks.NotYet("are they in the order of the race seeds?")
         if (np.abs(100 * mine - right) <= 0.5).all():
             raise checks.NotYet("in points of per cent, please, as run returns the errors.")
         raise checks.NotYet(
@@ -367,7 +424,7 @@ def check_result(result, differences):
     low, high = fresh.call(interval, mine)
     right = {"difference": (low + high) / 2, "low": low, "high": high}
     for key, expected in right.items():
-        found = numbers([result[key]], key)[0]
+        found = one_number(result[key], key)
         same = abs(found - expected) <= max(0.051, 1e-3 * abs(expected))  # one digit is enough
         checks.require(same, f"{key} is {found:.2f}, which is not what your own differences give.")
     word = fresh.call(verdict, low, high)
