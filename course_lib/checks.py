@@ -69,10 +69,10 @@ def close(answer, expected, tolerance=0.01, hints=()):
     if math.isclose(answer, expected, rel_tol=tolerance):
         print(f"Right: {answer:.4g}.")
         return True
-    for wrong, why in hints:
-        if math.isclose(answer, float(wrong), rel_tol=tolerance):
-            print(f"Not yet: {answer:.4g}. {why}")
-            return False
+    alike = [why for wrong, why in hints if math.isclose(answer, float(wrong), rel_tol=tolerance)]
+    if alike:  # more than one mistake may lead to a number: nobody knows which
+        print(f"Not yet: {answer:.4g}. {' Or: '.join(dict.fromkeys(alike))}")
+        return False
     if not math.isfinite(answer):
         print(f"Not yet: {answer} is not finite.")
     elif answer * expected < 0:
@@ -201,7 +201,9 @@ def _values_differ(mine, its, what, tolerance, batch):
                 f"{what} {are} {batch} times too small, and that is the number of examples: was a "
                 "mean taken where none is asked for, or twice?"
             )
-        ratio = f"{they} {are} {ratio:.3g} times what {they} should be"
+        off = f"too {'large' if ratio > 1 else 'small'} by {100 * abs(ratio - 1):.2g} per cent"
+        near = abs(ratio - 1) < 0.05
+        ratio = f"{they} {are} {off if near else f'{ratio:.3g} times what {they} should be'}"
         return f"{what} {are} right but for a factor: {ratio}."
     right = np.abs(mine - its) <= allowed
     if mine.ndim and right.any():
@@ -390,7 +392,8 @@ def _stopped(name, namespace, error):
     if any(word in first for word in _RESHAPED):
         said += ". Is a size a number in your code, where it should come from what is given?"
     elif any(word in first for word in _SHAPES):
-        said += ". Here all sizes differ: which axis meets which, and is a transpose missing?"
+        said += ". Here all sizes differ: which axis meets which; is a transpose missing,"
+        said += " or are two factors in the wrong order?"
     return said
 
 

@@ -39,6 +39,12 @@ def test_wrong_answers_say_what_is_off_and_not_the_answer(answer, line, capsys):
     assert line in said and "1.73" not in said.replace(str(answer), "")
 
 
+def test_a_number_that_two_mistakes_lead_to_is_said_to_be_either(capsys):
+    hints = [(2.001, "That is doubled."), (5, "That is a five."), (2, "That is a sum.")]
+    assert checks.close(2, 1, hints=hints) is False
+    assert capsys.readouterr().out == "Not yet: 2. That is doubled. Or: That is a sum.\n"
+
+
 def test_no_answer_yet(capsys):
     assert checks.close(None, 1.0) is None
     assert "None" in capsys.readouterr().out
@@ -108,7 +114,7 @@ def test_lists_and_numbers_are_as_good_as_arrays(answer, expected):
         (-16 * A, A, "it is -16 times"),
         (A * torch.tensor([1, 1, 1.2]), A, "right in 4 of its 6 entries"),
         (A + 1, A, "the numbers are not right"),
-        (A * (1 + 1e-5), A, "right but for a factor"),
+        (A * (1 + 1e-5), A, "right but for a factor: it is too large by 0.001 per cent"),
         (A, [A, A], "should be 2 things, not of type Tensor of shape (2, 3)"),
         ([A], [A, A], "should be 2 things, not 1"),
         ([A, -A], [A, A], "it[1] has the wrong sign"),
