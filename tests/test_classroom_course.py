@@ -162,11 +162,8 @@ def test_files_go_to_students_and_to_the_key(own, monkeypatch):
         (folder / "data.txt").write_text(str(secret["seed"]))
 
     monkeypatch.setattr(sources, "tests_write", write, raising=False)
-    path.write_text(
-        path.read_text().replace(
-            "  minutes: 75", "  minutes: 75\n  files: course_lib.classroom.sources.tests_write"
-        )
-    )
+    files = "  files: course_lib.classroom.sources.tests_write"
+    path.write_text(path.read_text().replace("  minutes: ", f"{files}\n  minutes: ", 1))
     released = course.release(made, "ps2")
     for folder in (released.release, released.key, made.folder / "source" / "ps2"):
         assert tree(folder) == ["data.txt", "ps2.ipynb"]
