@@ -438,7 +438,7 @@ def gradebook(monkeypatch):
 
 
 def test_a_class_that_is_graded_as_expected_is_counted(gradebook):
-    numbers = classroom.compare(None, gradebook[0], "grade")
+    numbers = classroom.compare(None, gradebook[0])
     assert list(numbers.values()) == [4, 3, 1, 3 * len(PS2.points)]
 
 
@@ -449,7 +449,7 @@ def test_a_mark_that_is_wrong_or_lost_stops_the_benchmark(gradebook):
 
     def refused(words):
         with pytest.raises(RuntimeError, match=words):
-            classroom.compare(None, students, "grade")
+            classroom.compare(None, students)
 
     grade = marks[good].grades["ps2-fall-test"]
     grade.score += 1
