@@ -324,7 +324,8 @@ def agrees(
             print(f"{name} is right, given right versions of {others}: not all of yours are right.")
             return
     require(not off, off)
-    print(f"{name} is right on this example.")
+    compared = f": {what.rstrip(',')}" if isinstance(what, str) else ""
+    print(f"{name} is right on this example{compared}.")
 
 
 # The last attempt that had to be stopped: when, what was said of it, and its functions.

@@ -160,6 +160,8 @@ def agrees(function, **options):
 def test_a_function_that_agrees_passes(capsys):
     agrees(bound)
     assert capsys.readouterr().out == "bound is right on this example.\n"
+    agrees(bound, what="the bound of W^0")
+    assert capsys.readouterr().out == "bound is right on this example: the bound of W^0.\n"
 
 
 def stops(*given):
