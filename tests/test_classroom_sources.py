@@ -398,6 +398,19 @@ def test_what_is_flagged_is_code_not_words(small):
 
 
 @pytest.mark.parametrize("name", sources.names())
+def test_copies_of_what_was_given_are_not_flagged(name):
+    source = sources.read(sources.find(name))
+    notebook = sources.release(source, "a class")
+    copies = [cell for cell in notebook.cells if cell.metadata.get("nbgrader", {}).get("grade")]
+    for cell in copies:
+        notebook.cells.append(nbformat.v4.new_code_cell(cell.source))
+    assert sources.flagged(source, notebook) == []
+    stolen = f"setting = vars({name})\n" + copies[0].source.partition("\n")[2]
+    notebook.cells.append(nbformat.v4.new_code_cell(stolen))
+    assert sources.flagged(source, notebook) != []
+
+
+@pytest.mark.parametrize("name", sources.names())
 def test_what_makes_the_answers_is_flagged_in_every_assignment(name):
     """What a release itself shows, such as the example of a network, is for everyone."""
     source = sources.read(sources.find(name))

@@ -26,6 +26,8 @@ _KINDS = {"solution": ("BEGIN SOLUTION", "END SOLUTION")}
 _KINDS["hidden"] = ("BEGIN HIDDEN TESTS", "END HIDDEN TESTS")
 _KINDS["scheme"] = ("BEGIN MARK SCHEME", "END MARK SCHEME")
 _RUBRIC = "**Points.**"
+# The line with a class's numbers that a test of a release begins with; it calls nothing.
+_SETTING = re.compile(r"\Asetting = \{[^()\n]*\}\n")
 _FOLD = re.compile(r"^:::+\{dropdown\} *([^\n]*)\n(.*?)\n:::+$", re.M | re.S)
 _STUB = "# YOUR CODE HERE\nraise NotImplementedError()"
 # As the course's jupytext.toml has it; a copy of the sources elsewhere reads the same.
@@ -510,16 +512,20 @@ def _without(text, kind):
 def flagged(source, notebook):
     """Return what a submission calls that it should have written itself, a line for each cell.
 
-    Looks at every code cell that is not restored from the source when it is graded; the mark cannot
-    tell, so that the instructor is told.
+    Looks at every code cell that is not restored from the source when it is graded, nor a copy of
+    such a cell; the mark cannot tell, so that the instructor is told.
     """
     cells = {_role(cell)["grade_id"]: cell for cell in source.notebook.cells if _role(cell)}
+    locked = [c for c in source.notebook.cells if _is_code(c) and not _role(c).get("solution")]
+    restored = {_without(cell.source, "hidden").strip() for cell in locked}
     modules, shown = _makers(source)
     found = []
     for cell in notebook.cells:
         own = cells.get(_role(cell).get("grade_id"))
         tags = own.metadata.get("tags", []) if own else []
         if not _is_code(cell) or (own and not _role(own).get("solution")):
+            continue
+        if _SETTING.sub("", cell.source).strip() in restored:
             continue
         code = _code(cell.source)
         words = [word for word, pattern in _ANSWERS.items() if re.search(pattern, code)][:1]

@@ -50,6 +50,8 @@ def _work():
     folder, limits = pathlib.Path(task["folder"]), Limits(**task["limits"])
     (folder / "own").mkdir(parents=True)
     (folder / "work").mkdir()
+    # jsonschema would build a grammar for a format that no notebook has: a second, each time.
+    sys.modules["rfc3987_syntax"] = None
     kernels = []
     threading.Thread(target=_end_with_parent, args=(folder, kernels), daemon=True).start()
     try:
