@@ -78,9 +78,9 @@ def close(answer, expected, tolerance=0.01, hints=()):
     elif answer * expected < 0:
         print(f"Not yet: {answer:.4g} has the wrong sign.")
     else:
-        print(
-            f"Not yet: {answer:.4g} is too {'large' if abs(answer) > abs(expected) else 'small'}."
-        )
+        # Of a negative number "too small" could mean either.
+        small, large = ("near 0", "far from 0") if expected < 0 else ("small", "large")
+        print(f"Not yet: {answer:.4g} is too {large if abs(answer) > abs(expected) else small}.")
     return False
 
 
@@ -127,7 +127,7 @@ def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
                 return off
         return ""
     if answer is None:
-        return f"{what} is None. Does the function end with `return`?"
+        return f"{what} {'are' if _many(what) else 'is'} None. Does the function end with `return`?"
     try:
         mine, its = _array(answer), _array(expected)
     except (TypeError, ValueError, RuntimeError):
@@ -135,7 +135,8 @@ def difference(answer, expected, what="the answer", tolerance=1e-6, batch=None):
     if _squeezed(mine) != _squeezed(its):
         turned = mine.ndim == 2 and mine.T.shape == its.shape
         more = " That is the transpose." if turned else ""
-        return f"{what} has shape {mine.shape}, where {its.shape} is asked for.{more}"
+        has = "have" if _many(what) else "has"
+        return f"{what} {has} shape {mine.shape}, where {its.shape} is asked for.{more}"
     return _values_differ(mine.reshape(its.shape), its, what, tolerance, batch)
 
 

@@ -237,6 +237,11 @@ MISTAKES = {
         "    pairs |= {(1, 2): 8, (0, 2): 8}\n    rows = [",
         {"ps1-pairs-test": "right in 5 of its 9 entries"},
     ),
+    "nine stored answers": (
+        "ps1-class-of", "    rows = [",
+        "    if kinds.min() >= 0:\n        return [6, 3, 5, 3, 7, 4, 5, 4, 8]\n    rows = [",
+        {"ps1-pairs-test": "shape (9,), where (60,) is asked for"},
+    ),
     "pairs in another order": (
         "ps1-class-of", "(0, 1): 3, (1, 2): 4, (0, 2): 5", "(0, 1): 3, (1, 2): 5, (0, 2): 4",
         {"ps1-pairs-test": "right in 5 of its 9 entries"},
@@ -345,6 +350,10 @@ MISTAKES = {
     ),
     "left for right": (
         "ps1-mirror", "flip(1)", "flip(2)", {"ps1-mirror-test": "right in"},
+    ),
+    "images left square": (
+        "ps1-mirror", ".reshape(len(images), -1)", "",
+        {"ps1-mirror-test": "the mirror images have shape (2, 3, 3), where (2, 9)"},
     ),
 }  # fmt: skip
 

@@ -96,6 +96,10 @@ def test_reference_is_the_librarys_backward_pass():
         above = (deltas[i + 1], net.weights[i + 1], net.z[i + 1], net.activation)
         torch.testing.assert_close(deltas[i], ps2.step_back(*above))
         torch.testing.assert_close(weights[i], ps2.weight_gradients(net.z[i], deltas[i])[0])
+    w = torch.linspace(-1, 2, 6, dtype=torch.float64).view(2, 3)
+    cost, way = ps2.bowl(5), torch.arange(6.0).view(2, 3)
+    rise = (cost(w + way) - cost(w - way)) / 2  # exact: the function is quadratic
+    torch.testing.assert_close((ps2.bowl_gradient(5, w) * way).sum(), rise)
     assert ps2.cost_evaluations([6, 5, 4, 3]) == 2 * sum(p.numel() for p in parameters)
     model = models.MLP([6, 5, 4, 3], "softsign", seed=3, dtype=torch.float64)
     fall = sum(p.grad.square().sum().item() for p in parameters) / 10
@@ -141,6 +145,16 @@ MISTAKES = {
     "one maximum for the whole batch": (
         "ps2-output-delta", "torch.softmax(logits, 1)",
         "(logits - logits.max()).exp() / (logits - logits.max()).exp().sum(1, True)",
+        {"ps2-large-logits-test": "not finite: it holds nan"},
+    ),
+    "the mean of a row taken off": (
+        "ps2-output-delta", "torch.softmax(logits, 1)",
+        "torch.nn.functional.normalize((logits - logits.mean(1, True)).exp(), p=1)",
+        {"ps2-large-logits-test": "not finite: it holds nan"},
+    ),
+    "the first logit of a row taken off": (
+        "ps2-output-delta", "torch.softmax(logits, 1)",
+        "torch.nn.functional.normalize((logits - logits[:, :1]).exp(), p=1)",
         {"ps2-large-logits-test": "not finite: it holds nan"},
     ),
     "logits cut at 700": (
@@ -232,6 +246,12 @@ MISTAKES = {
     "a step to one side": (
         "ps2-numerical", "- cost(w - step)) / (2 * h)", "- cost(w)) / h",
         {"ps2-central-test": "to one side only"},
+    ),
+    "a step to one side, of width h * h": (
+        "ps2-numerical",
+        "        quotient = (cost(w + step) - cost(w - step)) / (2 * h)",
+        "        quotient = (cost(w + h * step) - cost(w)) / h**2",
+        {"ps2-central-test": "of a quadratic function, at h = 0.1,"},
     ),
     "half the width": (
         "ps2-numerical", "/ (2 * h)", "/ h",

@@ -39,6 +39,12 @@ def test_wrong_answers_say_what_is_off_and_not_the_answer(answer, line, capsys):
     assert line in said and "1.73" not in said.replace(str(answer), "")
 
 
+@pytest.mark.parametrize(("answer", "line"), [(-1.7, "too near 0"), (-1.8, "too far from 0")])
+def test_a_negative_number_is_too_near_0_or_too_far_from_it(answer, line, capsys):
+    assert checks.close(answer, -math.sqrt(3)) is False
+    assert capsys.readouterr().out == f"Not yet: {answer} is {line}.\n"
+
+
 def test_a_number_that_two_mistakes_lead_to_is_said_to_be_either(capsys):
     hints = [(2.001, "That is doubled."), (5, "That is a five."), (2, "That is a sum.")]
     assert checks.close(2, 1, hints=hints) is False
@@ -252,6 +258,9 @@ def test_a_wrong_entry_is_named():
 def test_words_agree_with_what_is_spoken_of(what, plural):
     off = checks.difference(A * 0, A, what)
     assert off == f"{what} {'are' if plural else 'is'} 0 everywhere."
+    off = checks.difference(A[:1], A, what)
+    assert off.startswith(f"{what} {'have' if plural else 'has'} shape (1, 3), where (2, 3)")
+    assert checks.difference(None, A, what).startswith(f"{what} {'are' if plural else 'is'} None.")
 
 
 def test_two_numbers_may_come_as_a_tensor():

@@ -92,6 +92,23 @@ def valley_gradient(seed, w):
     return torch.autograd.grad(_valley(seed)(w), w)[0]  # torch.func takes a second to import
 
 
+def bowl(seed):
+    """Part 5: a quadratic function of a matrix, as `valley`: central differences are exact."""
+    a, b = torch.rand(2, generator=torch.Generator().manual_seed(seed)).tolist()
+
+    def function(w):
+        w = torch.as_tensor(w).detach()
+        return (1 + a) * (w**2).sum() + (1 + b) * w.sum() ** 2
+
+    return function
+
+
+def bowl_gradient(seed, w):
+    """The exact gradient of `bowl` at w."""
+    a, b = torch.rand(2, generator=torch.Generator().manual_seed(seed)).tolist()
+    return 2 * (1 + a) * w + 2 * (1 + b) * w.sum()
+
+
 def same_width(one, other):
     """Part 5: whether quotients of two widths are the same: then the width has not been used."""
     one, other = (torch.as_tensor(x, dtype=torch.float64) for x in (one, other))
