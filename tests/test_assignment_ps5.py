@@ -335,6 +335,10 @@ MISTAKES = {
         "ps5-predicted", "8 * math.sqrt(setting[\"strength\"]) / (3 * math.pi)",
         "0.849 * math.sqrt(setting[\"strength\"])", {"ps5-predicted-test": "0.849 is rounded"},
     ),
+    "rounded": (
+        "ps5-predicted", None, "predicted = float(f'{ps5.quarter_circle(setting):.3g}')",
+        {"ps5-predicted-test": "Right to 3 digits; five are asked for."},
+    ),
     "measured in the place of predicted": (
         "ps5-predicted", None, "predicted = torch.linalg.svdvals(ps5.square(setting)).mean()",
         {"ps5-predicted-test": "the measured mean"},
@@ -394,6 +398,16 @@ MISTAKES = {
     "rows counted in the share": (
         "ps5-share", ".double().mean()", ".double().sum() / len(matrix)",
         {"ps5-share-test": "singular values, not more"},
+    ),
+    "rows counted in the root mean square": (
+        "ps5-share", "values.square().mean().sqrt()",
+        "(values.square().sum() / len(matrix)).sqrt()",
+        {"ps5-share-test": "not over rows or columns"},
+    ),
+    "columns counted in the root mean square": (
+        "ps5-share", "values.square().mean().sqrt()",
+        "(values.square().sum() / matrix.shape[1]).sqrt()",
+        {"ps5-share-test": "not over rows or columns"},
     ),
     "the other network": (
         "ps5-shares", "jacobian_of(deep.random)", "jacobian_of(deep.orthogonal)",

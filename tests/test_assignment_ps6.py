@@ -307,7 +307,21 @@ MISTAKES = {
         - run("normalized", chosen["normalized"], seed, "test")''',
         '''run("normalized", chosen["normalized"], seed, "test")
         - run("standard", chosen["standard"], seed, "test")''',
-        {"ps6-pairs-test": "wrong sign"},
+        {"ps6-pairs-test": "the differences have the wrong sign"},
+    ),
+    "seed to difference": (
+        "ps6-pairs", None, """
+def paired_differences(run, chosen, seeds):
+    return {k: run("standard", chosen["standard"], k, "test")
+            - run("normalized", chosen["normalized"], k, "test") for k in seeds}
+""", {"ps6-pairs-test": "it is of type dict"},
+    ),
+    "a generator": (
+        "ps6-pairs", None, """
+def paired_differences(run, chosen, seeds):
+    return (run("standard", chosen["standard"], k, "test")
+            - run("normalized", chosen["normalized"], k, "test") for k in seeds)
+""", {"ps6-pairs-test": "of type generator. Square", "ps6-asked-test": "a generator waits"},
     ),
     "without a sign": (
         "ps6-pairs", None, """
@@ -333,7 +347,7 @@ def paired_differences(run, chosen, seeds):
     "one rate for both": (
         "ps6-pairs", 'run("normalized", chosen["normalized"]',
         'run("normalized", chosen["standard"]',
-        {"ps6-pairs-test": "paired_differences", "ps6-asked-test": "another rate than its own"},
+        {"ps6-pairs-test": "the differences", "ps6-asked-test": "another rate than its own"},
     ),
     "not paired": (
         "ps6-pairs", 'chosen["normalized"], seed,', 'chosen["normalized"], seed + 1,',
@@ -374,6 +388,15 @@ def paired_differences(run, chosen, seeds):
     "an end at 0": (
         "ps6-verdict", "low > 0", "low >= 0", {"ps6-verdict-test": "contains 0"},
     ),
+    "the other end at 0": (
+        "ps6-verdict", "high < 0", "high <= 0", {"ps6-verdict-test": "contains 0"},
+    ),
+    "a margin below 0": (
+        "ps6-verdict", "high < 0", "high < -0.05", {"ps6-verdict-test": "leaves 0 out"},
+    ),
+    "a margin above 0": (
+        "ps6-verdict", "low > 0", "low > 0.05", {"ps6-verdict-test": "leaves 0 out"},
+    ),
     "turned round": (
         "ps6-verdict", 'if low > 0:', 'if high < 0:',
         {"ps6-verdict-test": "returns 'open'"},
@@ -385,6 +408,10 @@ def paired_differences(run, chosen, seeds):
     "differences made up": (
         "ps6-differences", "differences = ", "differences = 0.5 + 2 * ",
         {"ps6-differences-test": "the others are not"},
+    ),
+    "differences made up a little": (
+        "ps6-differences", "differences = ", "differences = 0.4 + ",
+        {"ps6-differences-test": "0 of the 5 differences are those"},
     ),
     "differences in another order": (
         "ps6-differences", "seeds[1:]", "seeds[:0:-1]",
@@ -442,6 +469,18 @@ def test_a_plan_of_lost_trainings_is_reported_in_words():
     plan = {"rates": [1e30, 1e31, 1e32], "search_seeds": [1], "race_seeds": [2]}
     with pytest.raises(ps6.checks.NotYet, match="every rate of your plan gives nan"):
         ps6.check_chosen(dict.fromkeys(ps6.SCHEMES, 1e30), plan, values)
+
+
+def test_a_grid_may_end_at_ten_times_its_smallest_rate(capsys):
+    """In floating point 10 x 0.07 is more than 0.7."""
+    values, seeds = {"trainings": 32}, {"search_seeds": [1], "race_seeds": [2, 3, 4, 5, 6]}
+    assert 10 * 0.07 > 0.7
+    ps6.check_grid({"rates": [0.07, 0.2, 0.7], **seeds}, values)
+    assert capsys.readouterr().out == "The plan takes 16 of 32 trainings; 16 are left over.\n"
+    with pytest.raises(ps6.checks.NotYet, match="10 times the smallest"):
+        ps6.check_grid({"rates": [0.0701, 0.2, 0.7], **seeds}, values)
+    ps6.check_grid({"rates": [1e-6, 1e-5, 1e-4], **seeds}, {"trainings": 16})
+    assert "none is left over.\nAll these rates are below 0.01" in capsys.readouterr().out
 
 
 def test_stored_answers_of_the_visible_tests_earn_nothing():

@@ -246,8 +246,15 @@ def check_share(namespace, matrix, part, what):
 def mistaken_circle(values):
     """Hints for `predicted`."""
     s, n, mean = values["strength"], values["width"], quarter_circle({"strength": 1.0})
+    right = quarter_circle(values)
+    rounded = [(float(f"{right:.{k}g}"), k) for k in (2, 3, 4)]
     return [
-        (0.849 * s**0.5, "0.849 is rounded; take the fraction that lesson 9 has for it."),
+        *(
+            (wrong, f"Right to {k} digits; five are asked for.")
+            for wrong, k in rounded
+            if not math.isclose(wrong, right, rel_tol=6e-5)
+        ),
+        (0.849 * s**0.5, "0.849 is rounded; take the exact fraction that lesson 9 has for it."),
         (averages(square(values))[0], "That is the measured mean. What does the law predict?"),
         (s**0.5, "That is the root mean square. The mean is what is asked for."),
         (mean * s, "sigma is a root: n Var[W] = sigma^2."),
@@ -345,6 +352,15 @@ def likely_shares(matrix, part):
         (below(part * mean), "That is for part of the mean. Which average is asked for?"),
         (below(part * geometric), "That is for part of the geometric mean."),
         (below(part * float(values.max())), "That is for part of the largest one."),
+        *(
+            (
+                below(part * rms * (len(values) / n) ** 0.5),
+                "Their root mean square is over the"
+                f" {len(values)} singular values, not over rows or columns.",
+            )
+            for n in matrix.shape
+            if n != len(values)
+        ),
         (below(part), "Part of what? Of their root mean square."),
         (count / max(matrix.shape), f"There are {len(values)} singular values, not more."),
         (1 - right, "That is the share above."),
