@@ -158,7 +158,7 @@ def test_right_draws_are_accepted_whatever_the_seed():
     for seed in range(20):
         for law, off in (("uniform", ps3.uniform_off), ("truncated", ps3.truncated_off)):
             w = namespace[f"draw_{law}"](120, 126, 0.01, seed)
-            assert not ps3.spread_off(w, 120, 126, 0.01, law) and not off(w, 120, 126, 0.01)
+            assert not ps3.spread_off(w, 120, 126, 0.01, law) and not off(w, 120, 126)
         squares = namespace["sample_networks"](sizes, v, 0.3, 300, seed)
         assert not ps3.sample_off(squares, sizes, expected, 300)
         squares = namespace["sample_networks"](ps3.NARROW, v, 0.3, 2000, seed)
@@ -179,12 +179,19 @@ def test_any_correct_way_passes():
 
 MISTAKES = {
     "fan-out on the way up": (
-        "ps3-forward", "zip(sizes[:-2], variances)", "zip(sizes[1:-1], variances)",
+        "ps3-forward", "* sizes[i] *", "* sizes[i + 1] *",
         {"ps3-forward-test": "entry 1, counted from 0, is "},
     ),
     "the logits, too": (
-        "ps3-forward", "zip(sizes[:-2], variances)", "zip(sizes[:-1], variances)",
+        "ps3-forward", "len(sizes) - 2", "len(sizes) - 1",
         {"ps3-forward-test": "shape (5,)"},
+    ),
+    "the notebook's depth": (
+        "ps3-forward", "range(len(sizes) - 2)", "range(d)", {"ps3-forward-test": "IndexError"},
+    ),
+    "the notebook's depth, rectified": (
+        "ps3-relu", "zip(sizes[:-2], variances)", "zip(sizes[:d], variances)",
+        {"ps3-relu-test": "shape"},
     ),
     "no mean square": (
         "ps3-forward", "[mean_square]", "[1.0]", {"ps3-forward-test": "right but for a factor"},
@@ -195,7 +202,7 @@ MISTAKES = {
     ),
     "as the paper prints it": (
         "ps3-backward", "range(len(variances) - 1, 0, -1)", "range(len(variances) - 1, -1, -1)",
-        {"ps3-backward-test": "shape (5,)"},
+        {"ps3-backward-test": "that is one matrix too many"},
     ),
     "one matrix too low": (
         "ps3-backward", "sizes[i + 1] * variances[i]", "sizes[i] * variances[i - 1]",
@@ -203,7 +210,7 @@ MISTAKES = {
     ),
     "from the bottom": (
         "ps3-backward", "torch.tensor(found, ", "torch.tensor(found[::-1], ",
-        {"ps3-backward-test": ""},
+        {"ps3-backward-test": "the list is upside down"},
     ),
     "three hidden layers only": (
         "ps3-forward", "    found = [", "    sizes[4]\n    found = [",
@@ -231,12 +238,29 @@ MISTAKES = {
         {"ps3-down-test": "other way round"},
     ),
     "the rules exchanged": (
+        "ps3-weight-variance", '    if rule == "forward"',
+        '    fan_in, fan_out = fan_out, fan_in\n    if rule == "forward"',
+        {"ps3-weight-variance-test": "That is the other rule: which size counts on the way up?"},
+    ),
+    "the compromise whatever is asked": (
         "ps3-weight-variance", 'rule == "forward"', 'rule != "forward"',
-        {"ps3-weight-variance-test": "the forward rule"},
+        {"ps3-weight-variance-test": "That is the compromise"},
     ),
     "the mean of the variances": (
         "ps3-weight-variance", "2 / (fan_in + fan_out)", "(1 / fan_in + 1 / fan_out) / 2",
-        {"ps3-weight-variance-test": "the compromise rule"},
+        {"ps3-weight-variance-test": "the mean of two variances"},
+    ),
+    "the mean of the sizes": (
+        "ps3-weight-variance", "2 / (fan_in + fan_out)", "(fan_in + fan_out) / 2",
+        {"ps3-weight-variance-test": "the variance is one over it"},
+    ),
+    "the mean of the variances, rectified": (
+        "ps3-relu-bound", "12 / (fan_in + fan_out)", "3 * (1 / fan_in + 1 / fan_out)",
+        {"ps3-relu-bound-test": "the mean of two variances"},
+    ),
+    "the signal for its ratio": (
+        "ps3-up", "up = 1\n", 'up = setting["mean_square"]\n',
+        {"ps3-up-test": "That is Var[z^d] itself"},
     ),
     "on to the logits": (
         "ps3-up", "zip(sizes[:-2], sizes[1:])", "zip(sizes, sizes[1:])",
@@ -247,12 +271,11 @@ MISTAKES = {
     ),
     "the root as the bound": (
         "ps3-uniform", "(3 * variance)", "variance",
-        {"ps3-uniform-variance-test": "which variance has u[-a, a]",
-         "ps3-uniform-law-test": "not uniform"},
+        {"ps3-uniform-variance-test": "which variance has u[-a, a]"},
     ),
     "from 0 on": (
         "ps3-uniform", "dtype=torch.float64) - 1)", "dtype=torch.float64))",
-        {"ps3-uniform-variance-test": "the mean", "ps3-uniform-law-test": "outside"},
+        {"ps3-uniform-variance-test": "the mean"},
     ),
     "the transposed weight": (
         "ps3-uniform", "torch.rand(fan_in, fan_out,", "torch.rand(fan_out, fan_in,",
@@ -261,7 +284,7 @@ MISTAKES = {
     "a Gaussian for uniform": (
         "ps3-uniform", "return a * (",
         "return a * torch.randn(fan_in, fan_out, generator=generator) / 3**0.5\n    (",
-        {"ps3-uniform-law-test": "outside of"},
+        {"ps3-uniform-law-test": "not uniform"},
     ),
     "rows sorted": (
         "ps3-uniform", "dtype=torch.float64) - 1)", "dtype=torch.float64) - 1).sort(1).values",
@@ -274,8 +297,8 @@ MISTAKES = {
     ),
     "numbers shuffled": (
         "ps3-uniform", "torch.rand(fan_in, fan_out, generator=generator, dtype=torch.float64)",
-        "torch.linspace(0, 1, fan_in * fan_out)[torch.randperm(fan_in * fan_out, "
-        "generator=generator)].reshape(fan_in, fan_out)",
+        "torch.linspace(0, 0.999999, fan_in * fan_out, dtype=torch.float64)[torch.randperm("
+        "fan_in * fan_out, generator=generator)].reshape(fan_in, fan_out)",
         {"ps3-uniform-law-test": "the same numbers in another order"},
     ),
     "rows in pairs": (
@@ -284,6 +307,13 @@ MISTAKES = {
         "    return torch.stack([w, -w], 1).reshape(-1, fan_out)[:fan_in]\n"
         "    return a * (2 * torch.rand(fan_in, fan_out",
         {"ps3-uniform-law-test": "neighbouring rows have the correlation -0.5"},
+    ),
+    "each draw once more with the other sign": (
+        "ps3-uniform", "    return a * (2 * torch.rand(fan_in, fan_out",
+        "    w = a * (2 * torch.rand(fan_in // 2 + 1, fan_out, generator=generator) - 1)\n"
+        "    return torch.cat([w, -w])[:fan_in]\n"
+        "    return a * (2 * torch.rand(fan_in, fan_out",
+        {"ps3-uniform-law-test": "draws occur again"},
     ),
     "two values": (
         "ps3-uniform", "    return a * (2 *", "    return variance**0.5 * torch.sign(torch.randn("
@@ -300,13 +330,15 @@ MISTAKES = {
     ),
     "the cut forgotten": (
         "ps3-truncated", "(variance / 0.7737) ** 0.5", "variance ** 0.5",
-        {"ps3-truncated-variance-test": "the cut takes the largest draws away",
-         "ps3-truncated-law-test": "within one standard deviation"},
+        {"ps3-truncated-variance-test": "the cut takes the largest draws away"},
     ),
     "the factor for the variance": (
         "ps3-truncated", "(variance / 0.7737) ** 0.5", "variance ** 0.5 / 0.7737",
-        {"ps3-truncated-variance-test": "by what their variance needs",
-         "ps3-truncated-law-test": "2.274 standard deviations"},
+        {"ps3-truncated-variance-test": "by what their variance needs"},
+    ),
+    "a cut a little further out": (
+        "ps3-truncated", "g.abs() > 2)", "g.abs() > 2.3)",
+        {"ps3-truncated-variance-test": "", "ps3-truncated-law-test": "the cut is at 2"},
     ),
     "cut, and in order": (
         "ps3-truncated", "** 0.5 * g", "** 0.5 * g.sort(1).values",

@@ -356,7 +356,7 @@ MISTAKES = {
     ),
     "two percentiles whatever is asked": (
         "ps4-describe", "torch.tensor(percentiles,", "torch.tensor((2, 98),",
-        {"ps4-percentiles-test": "shape"},
+        {"ps4-percentiles-test": "the percentiles"},
     ),
     "percentiles that stop": (
         "ps4-describe", "dtype=values.dtype) / 100", "dtype=values.dtype)",
@@ -372,24 +372,25 @@ MISTAKES = {
         {"ps4-gradients-test": "times too small, and that is the number of examples"},
     ),
     "the last layer, too": (
-        "ps4-record", "range(len(outputs))", "range(len(gradients))",
+        "ps4-record", "range(len(outputs))", "range(len(arrived))",
         {"ps4-gradients-test": "the last linear layer is none"},
     ),
     "linear layers for activations": (
-        "ps4-record", "            place = len(gradients)",
-        "            outputs.append(output.detach())\n            place = len(gradients)",
+        "ps4-record", "                place = len(arrived)",
+        "                outputs.append(output.detach())\n                place = len(arrived)",
         {"ps4-outputs-test": "record stopped with", "ps4-gradients-test": "", "ps4-tidy-test": ""},
     ),
     "activations before their function": (
-        "ps4-record", "            outputs.append(output.detach())",
-        "            outputs.append(inputs[0].detach())", {"ps4-outputs-test": "z of layer"},
+        "ps4-record", "                outputs.append(output.detach())",
+        "                outputs.append(inputs[0].detach())", {"ps4-outputs-test": "z of layer"},
     ),
     "hooks that stay": (
         "ps4-record", "            handle.remove()", "            pass",
         {"ps4-tidy-test": "After record, hooks are left"},
     ),
     "hooks that stay after an error": (
-        "ps4-record", "    finally:\n        for handle in handles:\n            handle.remove()",
+        "ps4-record", "    finally:  # whatever happens above\n        for handle in handles:\n"
+        "            handle.remove()",
         "    except ZeroDivisionError:\n        pass\n    for handle in handles:\n"
         "        handle.remove()",
         {"ps4-tidy-test": "After an error half-way, hooks are left"},
@@ -413,6 +414,11 @@ MISTAKES = {
         "ps4-record", "for k in range(len(outputs))]", "for k in reversed(range(len(outputs)))]",
         {"ps4-gradients-test": "shape"},
     ),
+    "nothing is recorded": (
+        "ps4-record", None, "def record(net, x, labels):\n    return [], []",
+        {"ps4-outputs-test": "", "ps4-gradients-test": "",
+         "ps4-tidy-test": "there are no two lists of 3 tensors"},
+    ),
     "gradients that stay": (
         "ps4-record", "torch.autograd.grad(cost, list(net.parameters()))", "cost.backward()",
         {"ps4-tidy-test": "have a .grad now"},
@@ -424,6 +430,20 @@ MISTAKES = {
     "rows": (
         "ps4-monitor", "dtype=torch.float64).T)", "dtype=torch.float64))",
         {"ps4-monitor-test": "should be 6 things"},
+    ),
+    "shares for percentiles": (
+        "ps4-monitor", "describe(z, (2, 98))", "describe(z, (0.02, 0.98))",
+        {"ps4-monitor-test": "percentiles count from 0 to 100"},
+    ),
+    "the slope for z": (
+        "ps4-expected", "expected = ",
+        "beyond = math.atanh(0.19) if setting['activation'] == 'tanh' else 0.19 / 0.81\n"
+        "expected = ", {"ps4-expected-test": "0.19 is the slope"},
+    ),
+    "no root": (
+        "ps4-expected", "expected = ",
+        "beyond = math.atanh(0.81) if setting['activation'] == 'tanh' else 0.81 / 0.19\n"
+        "expected = ", {"ps4-expected-test": "is a root missing"},
     ),
     "one side": (
         "ps4-expected", "expected = ", "expected = 0.5 * ",
@@ -465,6 +485,22 @@ MISTAKES = {
     "a new network": (
         "ps4-cure", "    sick.bias.zero_()",
         '    cured = patients.textbook(setting, "healthy")', {"ps4-cure-test": "were changed"},
+    ),
+    "other layers changed, too": (
+        "ps4-cure", None,
+        f"import copy\ntreated = {IS['weights too large']!r}\n"
+        "cured = copy.deepcopy(ward[treated])\nwith torch.no_grad():\n"
+        "    cured[2 * (diagnosis[treated][1] - 1)].weight /= "
+        "patients.LARGE[setting['activation']]\n"
+        "    for k in range(6):\n        cured[2 * k].weight *= 0.95",
+        {"ps4-cure-test": "another layer than the sick one"},
+    ),
+    "the top layer for the first": (
+        "ps4-gain", "[1][0].std(", "[1][-1].std(", {"ps4-gain-test": "layer 1 is asked for"},
+    ),
+    "against the healthy one": (
+        "ps4-gain", "(ward[treated], cured)", "(patients.textbook(setting, 'healthy'), cured)",
+        {"ps4-gain-test": "against the healthy network"},
     ),
     "upside down": (
         "ps4-gain", "sizes[1] / sizes[0]", "sizes[0] / sizes[1]",

@@ -271,7 +271,7 @@ def test_two_weeks_read_every_lesson_once_and_the_total_is_right():
         assert ASSIGNMENTS[f"ps{number}"].minutes == int(minutes)
     work = sum(map(int, handed.values()))
     assert f"{class_time} minutes in class, {home} of reading" in text
-    assert f"{work} of assignments: under {-(-(class_time + home + work) // 60)} hours" in text
+    assert f"{work} of assignments: about {round((class_time + home + work) / 60)} hours" in text
     by_hand = [sum(ASSIGNMENTS[f"ps{n}"].points[name] for name in waits(f"ps{n}")) for n in handed]
     assert f"the written answers ({by_hand[0]}, {by_hand[1]} and {by_hand[2]} points)" in text
 

@@ -37,6 +37,23 @@ def backward_variances(sizes, variances, top):
     return theory.gradient_variances(sizes, variances, top)
 
 
+def backward_off(found, sizes, variances, top):
+    """Part 1: name a likely mistake in what `backward_variances` returned; empty if it is none."""
+    try:
+        mine = np.asarray(found, dtype=float).ravel()
+    except (TypeError, ValueError, RuntimeError):
+        return ""
+    right = np.asarray(backward_variances(sizes, variances, top), dtype=float)
+    if len(mine) == len(right) + 1:
+        return (
+            f"Var[delta^i] holds {len(mine)} numbers: that is one matrix too many. Does W^0 lead "
+            "to delta^0?"
+        )
+    if mine.shape == right.shape and len(right) > 1 and np.allclose(mine[::-1], right, 1e-6, 0):
+        return "Var[delta^i] is right, but the list is upside down: Var[delta^0] comes first."
+    return ""
+
+
 def down(sizes):
     """Part 1: Var[delta^0] over Var[delta^d] with the standard weights of Eq. (1)."""
     return float(theory.gradient_variances(sizes, theory.variances("standard", sizes))[0])
@@ -67,12 +84,37 @@ def weight_variance(rule, fan_in, fan_out):
     return RULES[rule](fan_in, fan_out)
 
 
+def hints_variance(rule, fan_in, fan_out):
+    """Part 2: variances that are likely, and what leads to each; for its visible test."""
+    right, total = weight_variance(rule, fan_in, fan_out), fan_in + fan_out
+    other = "That is the other rule: which size counts on the way up?"
+    hints = {
+        "forward": [(1 / fan_out, other), (2 / total, "That is the compromise.")],
+        "backward": [(1 / fan_in, other), (2 / total, "That is the compromise.")],
+        "compromise": [
+            ((1 / fan_in + 1 / fan_out) / 2, _MEAN),
+            (1 / total, "That is one over the sum of the sizes: where is their mean?"),
+            (1 / fan_in, "That keeps the signal alone: where is the compromise?"),
+            (1 / fan_out, "That keeps the gradient alone: where is the compromise?"),
+        ],
+    }
+    return [
+        *hints[rule],
+        (1 / right, "That is a size, not yet a variance: the variance is one over it."),
+        (math.sqrt(right), "The variance is asked for, not the standard deviation."),
+        (1 / right**2, "That is a size, squared: the variance is one over the size."),
+    ]
+
+
+_MEAN = "That is the mean of two variances; Eq. (12) is one over the mean of two sizes."
+
+
 def up(sizes):
     """Part 2: Var[z^d] over E[x^2] in a linear network with the weights of Eq. (12)."""
     return float(theory.activation_variances(sizes, theory.variances("normalized", sizes))[-1])
 
 
-def hints_up(sizes):
+def hints_up(sizes, mean_square):
     """Part 2: numbers that are likely, and what leads to each; for its visible test."""
     v, n = theory.variances("normalized", sizes), np.array(sizes)
     return [
@@ -82,6 +124,7 @@ def hints_up(sizes):
         (1 / up(sizes), "That is the other way round."),
         (math.sqrt(up(sizes)), "The variance is asked for, not the standard deviation."),
         (1, "It would be 1 if all sizes were equal."),
+        (up(sizes) * mean_square, "That is Var[z^d] itself: divide by E[x²]."),
     ]
 
 
@@ -105,6 +148,7 @@ def hints_bound(fan_in, fan_out):
         (right / math.sqrt(2), "That is Eq. (16) itself, for units that are not rectified."),
         (math.sqrt(6 / fan_in), "That keeps the signal alone: where is the compromise?"),
         (math.sqrt(6 / fan_out), "That keeps the gradient alone: where is the compromise?"),
+        (math.sqrt(3 / fan_in + 3 / fan_out), _MEAN),
         (right / 2, "That is Eq. (16) with half the variance: is less wanted, or more?"),
     ]
 
@@ -165,36 +209,53 @@ TRUNCATED_HINTS = (
 HINTS = {"uniform": UNIFORM_HINTS, "truncated": TRUNCATED_HINTS}
 
 
-def uniform_off(weight, fan_in, fan_out, variance):
-    """Say in which way draws are not uniform on [-a, a] of this variance."""
+def uniform_off(weight, fan_in, fan_out):
+    """Say in which way draws are not uniform between the smallest and the largest of them.
+
+    Where that range lies is the business of `spread_off`.
+    """
     w, off = _matrix(weight, fan_in, fan_out)
     if off:
         return off
-    a = float(theory.uniform_bound(variance))
-    if np.abs(w).max() > a * (1 + 1e-6):
-        return f"a draw of {np.abs(w).max():.3g} lies outside of [-a, a], with a = {a:.3g}."
-    inner = (np.abs(w) < a / 2).mean()  # one half of them, with a standard error
-    if abs(inner - 0.5) > 5 * 0.5 / math.sqrt(w.size) or w.min() > -0.98 * a or w.max() < 0.98 * a:
-        return f"not uniform: {100 * inner:.1f} % of the draws lie in the inner half of [-a, a]."
-    return _dependent(w, variance)
+    half = np.ptp(w) / 2
+    if half == 0:
+        return "all draws are the same number."
+    place = np.abs(w - w.min() - half) / half  # from 0, in the middle, to 1
+    for inner in (0.25, 0.5, 0.75):
+        found, error = (place < inner).mean(), math.sqrt(inner * (1 - inner) / w.size)
+        if abs(found - inner) > 5 * error:
+            return (
+                f"not uniform: {100 * found:.1f} % of the draws lie in the inner {inner:g} of "
+                f"their range, where {100 * inner:.0f} % is expected."
+            )
+    return _dependent(w)
 
 
-def _dependent(w, variance):
-    """Say whether neighbouring entries of draws know of each other: within 5 standard errors."""
-    for what, one, two in (("rows", w[1:], w[:-1]), ("columns", w[:, 1:], w[:, :-1])):
-        r = (one * two).mean() / variance
+def _dependent(w):
+    """Say whether entries of draws know of each other: neighbours, within 5 standard errors."""
+    u = (w - w.mean()) / w.std()
+    for what, one, two in (("rows", u[1:], u[:-1]), ("columns", u[:, 1:], u[:, :-1])):
+        r = (one * two).mean()
         if abs(r) > 5 / math.sqrt(one.size):
             return f"entries in neighbouring {what} have the correlation {r:.2g}: independent?"
+    # By chance, in single precision, 2 % of so many at most.
+    if len(np.unique(np.round(np.abs(w) / w.std(), 9))) < 0.9 * w.size:
+        return "draws occur again, with the same sign or the other one: independent?"
     return ""
 
 
-def truncated_off(weight, fan_in, fan_out, variance):
-    """Say in which way draws are not those of a Gaussian cut at `CUT` standard deviations."""
+def truncated_off(weight, fan_in, fan_out):
+    """Say in which way draws are not those of a Gaussian cut at `CUT` standard deviations.
+
+    Its standard deviation is taken from the draws: how large it is `spread_off` judges.
+    """
     w, off = _matrix(weight, fan_in, fan_out)
-    if off:
-        return off
-    size = np.abs(w) / math.sqrt(variance / LEFT)  # in standard deviations before the cut
-    if size.max() > CUT * 1.01:  # as near as the variance of so many draws is known
+    if off or np.ptp(w) == 0:
+        return off or "all draws are the same number."
+    size = np.abs(w - w.mean()) * math.sqrt(LEFT / w.var())  # in standard deviations before the cut
+    # As near as the mean and the standard deviation of so many draws are known.
+    known = 5 * (math.sqrt((KURTOSIS["truncated"] - 1) / w.size) / 2 + 0.5 / math.sqrt(w.size))
+    if size.max() > CUT * (1 + known):
         return (
             f"a draw lies {size.max():.3f} standard deviations, before the cut, from 0: the cut is "
             f"at {CUT}."
@@ -209,7 +270,7 @@ def truncated_off(weight, fan_in, fan_out, variance):
             f"before the cut, and the largest at {size.max():.2f}; {100 * inside:.1f} % and "
             f"{CUT} are expected."
         )
-    return _dependent(w, variance)
+    return _dependent(w)
 
 
 def seeds_off(first, again, other):

@@ -113,6 +113,18 @@ def monitor(outputs, gradients, activation):
     return list(torch.tensor(rows, dtype=torch.float64).T)
 
 
+def percent_off(namespace, given):
+    """Part 4: say whether a notebook's `monitor` asked for percentiles 0.02 and 0.98."""
+    try:
+        mine = checks.call("monitor", namespace, given)
+        low, high = (np.asarray([float(v) for v in mine[k]]) for k in (2, 3))
+    except (checks.NotYet, TypeError, ValueError, IndexError, KeyError, RuntimeError):
+        return ""  # what is wrong there, another test says
+    shares = np.array([np.percentile(z, (0.02, 0.98)) for z in given[0]]).T
+    found = low.shape == high.shape == shares[0].shape and np.allclose((low, high), shares, 1e-6, 0)
+    return "percentiles count from 0 to 100: is it 2 and 98 that you ask for?" if found else ""
+
+
 def bound(activation):
     """Return the |s| from which on a tanh or a softsign is saturated."""
     root = math.sqrt(activations.SATURATION)
@@ -132,7 +144,17 @@ def likely_shares(values):
     right, sigma = expected_share(values), values["sigma"]
     in_z = {"tanh": 0.9, "softsign": 1 - math.sqrt(activations.SATURATION)}[values["activation"]]
     other = {"tanh": "softsign", "softsign": "tanh"}[values["activation"]]
+    reached = {"tanh": math.atanh, "softsign": lambda z: z / (1 - z)}[values["activation"]]
+    level = activations.SATURATION
     return [
+        *(
+            (math.erfc(s / sigma / math.sqrt(2)), "0.19 is the slope: at which |z| is it so flat?")
+            for s in (level, reached(level))
+        ),
+        *(
+            (math.erfc(s / sigma / math.sqrt(2)), "|z| = 0.81: is a root missing?")
+            for s in (1 - level, reached(1 - level))
+        ),
         (right / 2, "That is one side only."),
         (1 - right, "That is the share which is not saturated."),
         (100 * right, "A share is asked for, not per cent."),
@@ -253,6 +275,15 @@ def complaint(setting, before, after):
     return ""
 
 
+def elsewhere(before, after, layer):
+    """Part 6: say in a sentence whether another than the sick layer (0: none) was changed."""
+    same = (k for k in before if int(k.split(".")[0]) != 2 * (layer - 1))
+    moved = not all(torch.allclose(before[k], after[k], 1e-5, 0) for k in same)
+    return "another layer than the sick one was changed: change that one alone." * bool(
+        layer and moved
+    )
+
+
 def reach(setting, arrays):
     """Part 6: the gradient's standard deviation in layer 1, over that of a healthy network."""
     return float(_measured(setting, arrays)[2][0] / _measured(setting, None)[2][0])
@@ -266,7 +297,12 @@ def gain(setting, before, after):
 def gains(setting, before, after):
     """Part 6: the gain, and what is likely to come out instead, with the reason."""
     right = gain(setting, before, after)
+    top = [_measured(setting, arrays)[2][-1] for arrays in (after, before)]
+    healthy = "That is against the healthy network: what was the patient's own, before?"
     return right, [
+        (float(top[0] / top[1]) if top[1] else math.inf, "That is layer 6: layer 1 is asked for."),
+        (reach(setting, after), healthy),
+        (1 / max(reach(setting, before), 1e-300), healthy),
         (1 / right if right else math.inf, "That is before over after."),
         (
             1,
@@ -357,9 +393,14 @@ def tidiness(namespace, values, broken):
     if others.id not in net[-1]._forward_hooks:
         return "a hook that was there before is gone: take out your own, with handle.remove()."
     others.remove()
-    off = left_behind(net, before)
     there = found if isinstance(found, (list, tuple)) else ()
-    lists = [some for some in there if isinstance(some, (list, tuple))]
+    kinds = (list, tuple, torch.Tensor, np.ndarray)
+    lists = [list(some) for some in there if isinstance(some, kinds)]
+    depth = len(net) // 2
+    whole = len(lists) == 2 and all(len(some) >= depth for some in lists)
+    if not broken and not (whole and all(hasattr(one, "shape") for some in lists for one in some)):
+        return f"there are no two lists of {depth} tensors: nothing was to be tidied up yet."
+    off = left_behind(net, before)
     if not off and any(getattr(one, "requires_grad", False) for some in lists for one in some):
         off = "what it returned holds on to the whole computation: z.detach() is z without it."
     return off
