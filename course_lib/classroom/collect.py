@@ -145,7 +145,7 @@ def collect(course, assignment, where, due=None):
     ------
     ValueError
         If the roster or the assignment is wrong, or the zip cannot be read or is too large.
-    lock.Busy
+    course_lib.classroom.lock.Busy
         If another run works on the course.
     """
     with lock.held(course.folder, f"collecting {assignment}"):

@@ -193,7 +193,7 @@ def release(course, name, force=False):
     ValueError
         If that would be so without `force`, a solution fails, the release would leak, or nbgrader
         refuses, as it does when cells are added or removed after submissions were graded.
-    lock.Busy
+    course_lib.classroom.lock.Busy
         If another run works on the course.
     """
     source = course.read(name)
